@@ -116,7 +116,11 @@ export class ManualClock implements Clock {
     let best: PendingTimer | undefined;
     for (const timer of this.pending) {
       if (timer.dueMs > limitMs) continue;
-      if (best === undefined || timer.dueMs < best.dueMs || (timer.dueMs === best.dueMs && timer.order < best.order)) {
+      if (
+        best === undefined ||
+        timer.dueMs < best.dueMs ||
+        (timer.dueMs === best.dueMs && timer.order < best.order)
+      ) {
         best = timer;
       }
     }

@@ -30,7 +30,15 @@ export interface TypedValue {
 /** Insertion-ordered. A wire format that allows duplicate keys keeps the last one here; the native bytes keep all. */
 export type Table = Map<string, TypedValue>;
 
-const INTEGERS: ReadonlySet<ValueType> = new Set(["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"]);
+const INTEGERS: ReadonlySet<ValueType> = new Set([
+  "int8",
+  "uint8",
+  "int16",
+  "uint16",
+  "int32",
+  "uint32",
+  "int64",
+]);
 
 /** The value as a safe integer, or undefined when it is not one. */
 export function integerOf(typed: TypedValue | undefined): number | undefined {
