@@ -3,12 +3,7 @@ import type { Log } from "../engine/engine.ts";
 import { RecordView } from "../message/record.ts";
 import { DELAY_HOLDER_ID, type DelayRoom } from "./delay.ts";
 import type { Holders, MessageHolder } from "./holders.ts";
-import {
-  ENQUEUE_HAS_EXPIRY,
-  ENQUEUE_HAS_TIME,
-  ENQUEUE_MOVED,
-  type EnqueueHead,
-} from "./store/heads.ts";
+import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, ENQUEUE_MOVED, type EnqueueHead } from "./store/heads.ts";
 import type { MessageStore } from "./store/message-store.ts";
 import { REGION_BYTES } from "./store/regions.ts";
 

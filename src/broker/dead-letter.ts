@@ -1,6 +1,12 @@
 import type { Clock } from "../base/clock.ts";
 import type { RecordReaders } from "../message/reader.ts";
-import { type Annotations, type Death, type DeathReason, encodeRouting, RecordView } from "../message/record.ts";
+import {
+  type Annotations,
+  type Death,
+  type DeathReason,
+  encodeRouting,
+  RecordView,
+} from "../message/record.ts";
 import type { Table } from "../message/values.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Queue } from "./queue.ts";
@@ -102,7 +108,8 @@ export class DeadLetters {
   ): void {
     const { deadLetterExchange, deadLetterRoutingKey } = queue.declaration.options;
     const reader = this.readers.get(source.origin);
-    const expiration = old?.expirationRemoved === true ? null : (reader?.property(record, "expiration") ?? null);
+    const expiration =
+      old?.expirationRemoved === true ? null : (reader?.property(record, "expiration") ?? null);
     const keys = [routing.key, ...(old?.copies ?? []), ...(old?.blindCopies ?? [])];
     const visible = [routing.key, ...(old?.copies ?? [])];
     const annotations = this.died(queue.name, reason, routing.exchange, visible, expiration, old);
@@ -121,13 +128,25 @@ export class DeadLetters {
       this.counters.parked++;
     }
     if (targets.length === 0) return;
-    this.put(source, hasTarget ? (deadLetterExchange as string) : "", hasTarget ? nextKeys[0] ?? "" : (targets[0] as Queue).name, {
-      ...annotations,
-      ...(deadLetterRoutingKey === undefined ? {} : { copies: [], blindCopies: [], copiesRemoved: true }),
-    }, targets);
+    this.put(
+      source,
+      hasTarget ? (deadLetterExchange as string) : "",
+      hasTarget ? (nextKeys[0] ?? "") : (targets[0] as Queue).name,
+      {
+        ...annotations,
+        ...(deadLetterRoutingKey === undefined ? {} : { copies: [], blindCopies: [], copiesRemoved: true }),
+      },
+      targets,
+    );
   }
 
-  private put(source: RecordSource, exchange: string, key: string, annotations: Annotations, targets: readonly Queue[]): void {
+  private put(
+    source: RecordSource,
+    exchange: string,
+    key: string,
+    annotations: Annotations,
+    targets: readonly Queue[],
+  ): void {
     // Routing and native bytes lie in different buffers now; the store copies from one.
     const routing = encodeRouting(exchange, key);
     const native = source.bytes.subarray(source.nativeStart, source.nativeEnd);

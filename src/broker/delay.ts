@@ -78,7 +78,13 @@ export class DelayRoom implements MessageHolder {
   }
 
   /** Keeps a message until its delay is over. Returns PUBLISH_*. */
-  add(namespace: string, source: RecordSource, old: Annotations | null, expirationMs: number, delayMs: number): number {
+  add(
+    namespace: string,
+    source: RecordSource,
+    old: Annotations | null,
+    expirationMs: number,
+    delayMs: number,
+  ): number {
     this.counters.delayed++;
     const annotations: DelayedAnnotations = { ...old, delayed: { namespace, expirationMs, delayMs } };
     const slot = this.store.put(source, Buffer.from(JSON.stringify(annotations)), source.persistent);

@@ -126,7 +126,8 @@ export class Ledger {
     for (let tag = this.head; tag <= this.lastTag; tag++) {
       if (!this.has(tag)) continue;
       const index = tag & (this.slots.length - 1);
-      if ((this.holders[index] as Holder).queue !== queue || (this.times[index] as number) > beforeMs) continue;
+      if ((this.holders[index] as Holder).queue !== queue || (this.times[index] as number) > beforeMs)
+        continue;
       this.late ??= new Set();
       this.late.add(tag);
       const slot = this.remove(tag);

@@ -29,7 +29,13 @@ export class Publisher {
     queueIds: [],
   };
 
-  constructor(store: MessageStore, holders: Holders, clock: Clock, counters: Counters, refused: RefusalTarget) {
+  constructor(
+    store: MessageStore,
+    holders: Holders,
+    clock: Clock,
+    counters: Counters,
+    refused: RefusalTarget,
+  ) {
     this.store = store;
     this.holders = holders;
     this.clock = clock;
@@ -41,7 +47,12 @@ export class Publisher {
    * Stores a message for `queues`. `expirationMs`: its own TTL, or -1. Returns PUBLISH_*.
    * The array is kept when it has more than one element: it must not change.
    */
-  publish(queues: readonly Queue[], source: RecordSource, annotations: Uint8Array | null, expirationMs: number): number {
+  publish(
+    queues: readonly Queue[],
+    source: RecordSource,
+    annotations: Uint8Array | null,
+    expirationMs: number,
+  ): number {
     const { counters } = this;
     counters.published++;
     counters.publishedBytes += source.bodyBytes;
@@ -65,7 +76,12 @@ export class Publisher {
     return this.toMany(taking, source, annotations, expirationMs);
   }
 
-  private toOne(queue: Queue, source: RecordSource, annotations: Uint8Array | null, expirationMs: number): number {
+  private toOne(
+    queue: Queue,
+    source: RecordSource,
+    annotations: Uint8Array | null,
+    expirationMs: number,
+  ): number {
     const logged = source.persistent && queue.logged;
     const slot = this.store.put(source, annotations, logged);
     this.holders.one(slot, queue);
@@ -129,7 +145,8 @@ export class Publisher {
     for (const queue of queues) if (queue.logged) head.queueIds.push(queue.id);
     head.enqueuedAt = table.enqueuedAt(slot);
     head.expiresAt = table.expiresAt(slot);
-    head.flags = (head.enqueuedAt === 0 ? 0 : ENQUEUE_HAS_TIME) | (head.expiresAt === 0 ? 0 : ENQUEUE_HAS_EXPIRY);
+    head.flags =
+      (head.enqueuedAt === 0 ? 0 : ENQUEUE_HAS_TIME) | (head.expiresAt === 0 ? 0 : ENQUEUE_HAS_EXPIRY);
     head.priority = table.priority(slot);
     head.length = table.length(slot);
     head.bodyBytes = table.bodyBytes(slot);

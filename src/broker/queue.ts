@@ -13,7 +13,15 @@ import { RetryRoom } from "./retry.ts";
 import type { Counters, DropReason } from "./stats.ts";
 import type { MessageStore } from "./store/message-store.ts";
 import type { SlotList } from "./store/slot-list.ts";
-import type { ConsumeOptions, ConsumerSink, Delivery, Owner, QueueDeclaration, QueueHandle, QueueHooks } from "./types.ts";
+import type {
+  ConsumeOptions,
+  ConsumerSink,
+  Delivery,
+  Owner,
+  QueueDeclaration,
+  QueueHandle,
+  QueueHooks,
+} from "./types.ts";
 
 /** Messages one queue hands out before other queues and sockets have their turn. */
 const PUMP_MESSAGES_MAX = 2048;
@@ -104,8 +112,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.synced = durability === "fsync";
     this.order = new QueueOrder(context.store.table, options.priorityMax ?? 0, options.discipline === "lifo");
     this.consumers = new ConsumerGroup(options.singleActiveConsumer === true);
-    this.expiry = new HeadExpiry(options.messageTtlMs, context.store.table, context.clock, () => this.expireHead());
-    this.unused = options.expiresMs === undefined ? null : new UnusedWatch(options.expiresMs, context.clock, this);
+    this.expiry = new HeadExpiry(options.messageTtlMs, context.store.table, context.clock, () =>
+      this.expireHead(),
+    );
+    this.unused =
+      options.expiresMs === undefined ? null : new UnusedWatch(options.expiresMs, context.clock, this);
   }
 
   get queue(): Queue {
@@ -214,7 +225,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   restoredPurge(idMax: number, keptIds: readonly number[]): void {
     const kept = new Set(keptIds);
     const { store } = this.context;
-    const slots = this.order.all().filter((slot) => store.table.id(slot) <= idMax && !kept.has(store.table.id(slot)));
+    const slots = this.order
+      .all()
+      .filter((slot) => store.table.id(slot) <= idMax && !kept.has(store.table.id(slot)));
     for (const slot of slots) {
       this.restoredSettle(store.table.id(slot));
       this.context.release(slot);
@@ -223,7 +236,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** Replay: the slot with this id, or -1. */
   restoredFind(id: number): number {
-    return this.order.find(id);
+    const slot = this.order.find(id);
+    return slot >= 0 ? slot : (this.retryRoom?.find(id) ?? -1);
   }
 
   /** Replay is over: clocks start. */
@@ -299,7 +313,12 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     else this.context.store.load([slot], () => this.gotten(slot, noAck, ledger, done));
   }
 
-  private gotten(slot: number, noAck: boolean, ledger: Ledger, done: (d: Delivery | null, n: number) => void): void {
+  private gotten(
+    slot: number,
+    noAck: boolean,
+    ledger: Ledger,
+    done: (d: Delivery | null, n: number) => void,
+  ): void {
     const { delivery, context } = this;
     context.store.view(slot, delivery.record);
     const count = this.deliveryCounts?.get(slot);
@@ -338,7 +357,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   rejected(slot: number, requeue: boolean): void {
     this.unackedCount--;
     if (this.deleted) this.settle(slot);
-    else if (this.declaration.options.retry !== undefined) this.retry(slot, requeue ? "delivery_limit" : "rejected");
+    else if (this.declaration.options.retry !== undefined)
+      this.retry(slot, requeue ? "delivery_limit" : "rejected");
     else if (requeue) this.putBack(slot, true);
     else this.context.discard(this, slot, "rejected");
   }
@@ -548,7 +568,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   private room(): RetryRoom {
-    this.retryRoom ??= new RetryRoom(this.context.clock, this.context.store.table, (slot) => this.makeReady(slot));
+    this.retryRoom ??= new RetryRoom(this.context.clock, this.context.store.table, (slot) =>
+      this.makeReady(slot),
+    );
     return this.retryRoom;
   }
 }

@@ -83,7 +83,9 @@ class Replay implements HeadVisitor {
   private relocate(head: EnqueueHead): boolean {
     for (const id of head.queueIds) {
       const slot =
-        id === DELAY_HOLDER_ID ? this.delays.restoredFind(head.id) : (this.queues.get(id)?.restoredFind(head.id) ?? -1);
+        id === DELAY_HOLDER_ID
+          ? this.delays.restoredFind(head.id)
+          : (this.queues.get(id)?.restoredFind(head.id) ?? -1);
       if (slot < 0) continue;
       this.store.relocate(slot, head.position);
       return true;

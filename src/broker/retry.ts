@@ -8,6 +8,7 @@ export class RetryRoom {
   private readonly table: MessageTable;
   private readonly back: (slot: number) => void;
   private readonly due = new Map<number, number>();
+  private readonly byId = new Map<number, number>();
   /** Slots by due time; an entry that `due` no longer confirms is stale. */
   private readonly heap = new TimeHeap<number>();
   private timer: Timer | null = null;
@@ -25,6 +26,7 @@ export class RetryRoom {
 
   add(slot: number, dueAt: number): void {
     this.due.set(slot, dueAt);
+    this.byId.set(this.table.id(slot), slot);
     this.heap.push(dueAt, slot);
     this.arm();
   }
@@ -43,22 +45,30 @@ export class RetryRoom {
 
   /** Takes out the message with this id; -1 when it does not wait here. */
   remove(id: number): number {
-    for (const slot of this.due.keys()) {
-      if (this.table.id(slot) !== id) continue;
-      this.due.delete(slot);
-      return slot;
-    }
-    return -1;
+    const slot = this.byId.get(id) ?? -1;
+    if (slot >= 0) this.leave(slot);
+    return slot;
+  }
+
+  /** The slot with this id, or -1. */
+  find(id: number): number {
+    return this.byId.get(id) ?? -1;
   }
 
   drain(): number[] {
     const slots = [...this.due.keys()];
     this.due.clear();
+    this.byId.clear();
     this.heap.clear();
     this.timer?.cancel();
     this.timer = null;
     this.timerDueMs = Number.POSITIVE_INFINITY;
     return slots;
+  }
+
+  private leave(slot: number): void {
+    this.due.delete(slot);
+    this.byId.delete(this.table.id(slot));
   }
 
   private arm(): void {
@@ -77,7 +87,7 @@ export class RetryRoom {
       const dueAt = this.heap.earliest;
       const slot = this.heap.pop() as number;
       if (this.due.get(slot) !== dueAt) continue;
-      this.due.delete(slot);
+      this.leave(slot);
       this.back(slot);
     }
     this.arm();

@@ -143,7 +143,13 @@ export class Shard implements QueueHost, QueueContext {
     return ledger;
   }
 
-  delay(namespace: string, source: RecordSource, old: Annotations | null, expirationMs: number, delayMs: number): number {
+  delay(
+    namespace: string,
+    source: RecordSource,
+    old: Annotations | null,
+    expirationMs: number,
+    delayMs: number,
+  ): number {
     this.counters.published++;
     return this.delays.add(namespace, source, old, expirationMs, delayMs);
   }

@@ -110,7 +110,8 @@ export class MessageStore {
     copyInto(bytes, to + routingLength, source.bytes, source.nativeStart, nativeLength);
     // Large transient messages beyond the budget go to disk at once; small ones when their block is the oldest.
     const stored = logged || (block === null && this.largeBytes > this.largeBytesMax);
-    if (stored) writeU32(bytes, at + RECORD_CRC_OFFSET, crc32c(bytes, at + RECORD_ORIGIN_OFFSET, at + length));
+    if (stored)
+      writeU32(bytes, at + RECORD_CRC_OFFSET, crc32c(bytes, at + RECORD_ORIGIN_OFFSET, at + length));
     let position = POSITION_NONE;
     let mem = MEM_LARGE;
     if (block !== null) {
@@ -252,7 +253,13 @@ export class MessageStore {
     return position;
   }
 
-  private writeHeader(bytes: Uint8Array, at: number, source: RecordSource, routing: number, annotations: number): void {
+  private writeHeader(
+    bytes: Uint8Array,
+    at: number,
+    source: RecordSource,
+    routing: number,
+    annotations: number,
+  ): void {
     writeU32(bytes, at + RECORD_CRC_OFFSET, 0);
     bytes[at + RECORD_ORIGIN_OFFSET] = source.origin;
     bytes[at + RECORD_FLAGS_OFFSET] = source.persistent ? FLAG_PERSISTENT : 0;
@@ -297,7 +304,9 @@ export class MessageStore {
   }
 
   private awaits(slot: number, position: number): boolean {
-    return this.table.inUse(slot) && this.table.position(slot) === position && this.table.mem(slot) === MEM_NONE;
+    return (
+      this.table.inUse(slot) && this.table.position(slot) === position && this.table.mem(slot) === MEM_NONE
+    );
   }
 
   private adopt(slot: number, block: Block, base: number, end: number): void {

@@ -157,7 +157,15 @@ export class MessageTable {
     chunk.enqueuedAt[slot & SLOT_MASK] = time;
   }
 
-  fill(slot: number, id: number, position: number, mem: number, length: number, bodyBytes: number, priority: number): void {
+  fill(
+    slot: number,
+    id: number,
+    position: number,
+    mem: number,
+    length: number,
+    bodyBytes: number,
+    priority: number,
+  ): void {
     const chunk = this.chunkOf(slot);
     const index = slot & SLOT_MASK;
     chunk.id[index] = id;

@@ -36,7 +36,13 @@ test("behaves like a sorted array", () => {
   );
 });
 
-function apply(list: SlotList, model: number[], kind: Op[0], argument: number | undefined, next: number): void {
+function apply(
+  list: SlotList,
+  model: number[],
+  kind: Op[0],
+  argument: number | undefined,
+  next: number,
+): void {
   if (kind === "back") {
     list.pushBack(ids.id(next));
     model.push(next);
