@@ -201,7 +201,7 @@ export class MessageStore {
     const block = length <= BLOCK_RECORD_BYTES_MAX ? this.blocks.open(true) : null;
     if (block === null) {
       const bytes = Buffer.allocUnsafeSlow(length);
-      this.readInto(position, bytes, () => {
+      this.readInto(position, bytes, length, () => {
         if (this.awaits(first, position)) {
           this.check(bytes, 0, length, position);
           this.large.set(first, bytes);
@@ -215,8 +215,8 @@ export class MessageStore {
     block.pins++;
     const last = this.lastWithin(slots, position + READ_AHEAD_BYTES);
     const target = this.arena.bytes.subarray(block.offset, block.offset + (last - position));
-    this.readInto(position, target, () => {
-      for (const slot of slots) this.adopt(slot, block, position, last);
+    this.readInto(position, target, length, (got) => {
+      for (const slot of slots) this.adopt(slot, block, position, position + got);
       block.used = BLOCK_BYTES;
       block.pins--;
       this.blocks.close(block);
@@ -332,10 +332,13 @@ export class MessageStore {
     return last;
   }
 
-  private readInto(position: number, target: Uint8Array, done: () => void): void {
-    this.log.read(position, target).then(done, (error: Error) => {
-      this.onCorruption(new CorruptionError(`log position ${position} cannot be read: ${error.message}`));
-    });
+  private readInto(position: number, target: Uint8Array, needed: number, done: (got: number) => void): void {
+    const fail = (reason: string): void =>
+      this.onCorruption(new CorruptionError(`log position ${position} cannot be read: ${reason}`));
+    this.log.read(position, target).then(
+      (got) => (got < needed ? fail(`${got} bytes of ${needed} are there`) : done(got)),
+      (error: Error) => fail(error.message),
+    );
   }
 
   private check(bytes: Uint8Array, at: number, length: number, position: number): boolean {

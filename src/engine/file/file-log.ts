@@ -96,9 +96,12 @@ export class FileLog implements Log, RoundMember {
     if (this.closing === null) this.options.loop.wake(this);
   }
 
-  async read(position: number, target: Uint8Array): Promise<void> {
+  async read(position: number, target: Uint8Array): Promise<number> {
     if (this.closed) throw new Error(`log '${this.options.name}' is closed`);
-    if (this.options.durability === "memory" && this.readPlaced(position, target)) return;
+    if (this.options.durability === "memory") {
+      const placed = this.readPlaced(position, target);
+      if (placed > 0) return placed;
+    }
     const { segments } = this.writer;
     const index = segmentIndexOf(segments, position);
     if (index < 0) throw new RangeError(`position ${position} of log '${this.options.name}' was trimmed`);
@@ -107,10 +110,8 @@ export class FileLog implements Log, RoundMember {
     const got = await this.options.handles.use(segment.path, "read", (handle) =>
       this.options.disk.read(handle, target, offset),
     );
-    if (got === target.length) return;
-    throw new CorruptionError(
-      `${segment.path} ends at byte ${offset + got}; ${target.length} bytes from ${offset} on were to be read`,
-    );
+    if (got > 0) return got;
+    throw new CorruptionError(`${segment.path} ends before byte ${offset}, which was to be read`);
   }
 
   trim(position: number): void {
@@ -176,7 +177,7 @@ export class FileLog implements Log, RoundMember {
   }
 
   /** Copies from batches that a checkpoint has not written yet. */
-  private readPlaced(position: number, target: Uint8Array): boolean {
+  private readPlaced(position: number, target: Uint8Array): number {
     let low = 0;
     let high = this.placed.length - 1;
     while (low < high) {
@@ -185,12 +186,13 @@ export class FileLog implements Log, RoundMember {
       if (segment.base + offset <= position) low = middle;
       else high = middle - 1;
     }
-    if (high < 0) return false;
+    if (high < 0) return 0;
     const { segment, offset, buffers, bytes } = this.placed[low];
     const from = position - segment.base - offset;
-    if (from < 0 || from + target.length > bytes) return false;
-    target.set(buffers[0].subarray(from, from + target.length));
-    return true;
+    if (from < 0 || from >= bytes) return 0;
+    const part = buffers[0].subarray(from, from + target.length);
+    target.set(part);
+    return part.length;
   }
 
   private dropDead(): void {

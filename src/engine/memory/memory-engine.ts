@@ -53,13 +53,15 @@ class MemoryLog implements Log {
     setImmediate(() => this.round());
   }
 
-  async read(position: number, target: Uint8Array): Promise<void> {
+  async read(position: number, target: Uint8Array): Promise<number> {
     const batch = this.kept[this.indexOf(position)];
     const from = position - (batch?.position ?? 0);
-    if (batch === undefined || from + target.length > batch.bytes.length) {
+    if (batch === undefined || from >= batch.bytes.length) {
       throw new RangeError(`position ${position} of log '${this.name}' is not in one kept body section`);
     }
-    target.set(batch.bytes.subarray(from, from + target.length));
+    const part = batch.bytes.subarray(from, from + target.length);
+    target.set(part);
+    return part.length;
   }
 
   trim(position: number): void {
