@@ -1,6 +1,8 @@
+import type { AlarmListener } from "./alarms.ts";
 import type { Session } from "./session.ts";
 import type { Owner } from "./types.ts";
 
+export type { AlarmListener } from "./alarms.ts";
 export type { Consumer } from "./consumer.ts";
 export type { Ledger } from "./ledger.ts";
 export type { Session } from "./session.ts";
@@ -17,12 +19,6 @@ export interface Credentials {
 export interface Principal {
   readonly user: string;
   readonly tags: readonly string[];
-}
-
-/** A storage or memory alarm: publishers are held while any is raised. */
-export interface AlarmListener {
-  /** `reason` null: the last alarm was cleared. */
-  alarm(reason: string | null): void;
 }
 
 /** The public door of the broker: protocols and the admin interface come in here. */
