@@ -36,6 +36,10 @@ export interface QueueContext {
   readonly counters: Counters;
   /** Level of queues that do not ask for one. */
   readonly durability: Durability;
+  /** Acknowledgement timeout of queues that do not set one; null = none. */
+  readonly consumerTimeoutMs: number | null;
+  /** Of quorum queues that do not set one; -1 = none. */
+  readonly quorumDeliveryLimit: number;
   /** Every open ledger of the shard. */
   readonly ledgers: Iterable<Ledger>;
   random(): number;
@@ -69,6 +73,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   readonly writeBehind: boolean;
   /** Acknowledged only when on stable storage, not merely with the operating system. */
   readonly synced: boolean;
+  readonly consumerTimeoutMs: number | null;
+  private readonly deliveryLimit: number;
   deleted = false;
   readyBytes = 0;
   /** Holder's view: single gets that wait to be settled. */
@@ -110,6 +116,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     const durability = options.durability ?? context.durability;
     this.writeBehind = durability === "memory";
     this.synced = durability === "fsync";
+    this.consumerTimeoutMs = options.consumerTimeoutMs ?? context.consumerTimeoutMs;
+    this.deliveryLimit = options.deliveryLimit ?? (options.type === "quorum" ? context.quorumDeliveryLimit : -1);
     this.order = new QueueOrder(context.store.table, options.priorityMax ?? 0, options.discipline === "lifo");
     this.consumers = new ConsumerGroup(options.singleActiveConsumer === true);
     this.expiry = new HeadExpiry(options.messageTtlMs, context.store.table, context.clock, () =>
@@ -333,7 +341,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   private deadline(): number {
-    return this.declaration.options.consumerTimeoutMs === undefined ? -1 : this.context.clock.monotonic();
+    return this.consumerTimeoutMs === null ? -1 : this.context.clock.monotonic();
   }
 
   private loadAhead(): void {
@@ -359,21 +367,21 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     if (this.deleted) this.settle(slot);
     else if (this.declaration.options.retry !== undefined)
       this.retry(slot, requeue ? "delivery_limit" : "rejected");
-    else if (requeue) this.putBack(slot, true);
+    else if (requeue) this.putBack(slot);
     else this.context.discard(this, slot, "rejected");
   }
 
   returned(slot: number): void {
     this.unackedCount--;
     if (this.deleted) this.settle(slot);
-    else this.putBack(slot, true);
+    else this.putBack(slot);
   }
 
   timedOut(slot: number): void {
     this.unackedCount--;
     if (this.deleted) this.settle(slot);
     else if (this.declaration.options.retry !== undefined) this.retry(slot, "delivery_limit");
-    else this.putBack(slot, true);
+    else this.putBack(slot);
   }
 
   /** The message has left this queue: a record of it is written, and this queue's hold on it ends. */
@@ -387,10 +395,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.context.release(slot);
   }
 
-  private putBack(slot: number, counted: boolean): void {
-    const { options } = this.declaration;
-    const count = (this.deliveryCounts?.get(slot) ?? 0) + (counted ? 1 : 0);
-    const limit = options.deliveryLimit ?? -1;
+  private putBack(slot: number): void {
+    const count = (this.deliveryCounts?.get(slot) ?? 0) + 1;
+    const limit = this.deliveryLimit;
     if (limit >= 0 && count > limit) {
       this.context.discard(this, slot, "delivery_limit");
       return;
@@ -491,8 +498,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** Deliveries older than the queue's acknowledgement timeout go back. */
   returnLate(): void {
-    const timeoutMs = this.declaration.options.consumerTimeoutMs;
-    if (timeoutMs === undefined || this.unackedCount === 0) return;
+    const timeoutMs = this.consumerTimeoutMs;
+    if (timeoutMs === null || this.unackedCount === 0) return;
     const before = this.context.clock.monotonic() - timeoutMs;
     for (const ledger of this.context.ledgers) ledger.returnLate(this, before);
   }

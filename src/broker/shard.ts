@@ -32,6 +32,10 @@ export interface ShardOptions {
   readonly durability: Durability;
   /** Arena blocks that messages may take. */
   readonly blocksMax: number;
+  /** Acknowledgement timeout of queues that do not set one; null = none. */
+  readonly consumerTimeoutMs: number | null;
+  /** Of quorum queues that do not set one; -1 = none. */
+  readonly quorumDeliveryLimit: number;
   /** 0 <= random() < 1 */
   readonly random: () => number;
   /** Stored data turned out to be damaged. */
@@ -50,6 +54,8 @@ export class Shard implements QueueHost, QueueContext {
   readonly delays: DelayRoom;
   readonly queues = new Map<number, Queue>();
   readonly random: () => number;
+  readonly consumerTimeoutMs: number | null;
+  readonly quorumDeliveryLimit: number;
   private readonly log: Log;
   private readonly holdersById = new Map<number, MessageHolder>();
   private readonly holders: Holders;
@@ -67,6 +73,8 @@ export class Shard implements QueueHost, QueueContext {
     this.clock = clock;
     this.durability = options.durability;
     this.random = options.random;
+    this.consumerTimeoutMs = options.consumerTimeoutMs;
+    this.quorumDeliveryLimit = options.quorumDeliveryLimit;
     this.store = new MessageStore(arena, log, options.blocksMax);
     this.store.onCorruption = options.onCorruption;
     const { store } = this;
@@ -117,7 +125,7 @@ export class Shard implements QueueHost, QueueContext {
     const queue = new Queue(id, namespace, declaration, owner, hooks, this, this.delivery);
     this.queues.set(id, queue);
     this.holdersById.set(id, queue);
-    if (declaration.options.consumerTimeoutMs !== undefined) this.timed.add(queue);
+    if (queue.consumerTimeoutMs !== null) this.timed.add(queue);
     return queue;
   }
 
@@ -137,8 +145,11 @@ export class Shard implements QueueHost, QueueContext {
     (queue as Queue).touch();
   }
 
-  openLedger(): Ledger {
-    const ledger = new Ledger((closed) => this.ledgers.delete(closed));
+  openLedger(onClose: (ledger: Ledger) => void): Ledger {
+    const ledger = new Ledger((closed) => {
+      this.ledgers.delete(closed);
+      onClose(closed);
+    });
     this.ledgers.add(ledger);
     return ledger;
   }
