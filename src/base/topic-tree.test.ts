@@ -32,7 +32,7 @@ describe("TopicTree", () => {
         fc.array(keys),
         (all, gone, probes) => {
           const tree = new TopicTree<number>();
-          all.forEach((pattern, i) => tree.add(pattern, i));
+          for (const [i, pattern] of all.entries()) tree.add(pattern, i);
           const left = new Map(all.map((pattern, i) => [i, pattern]));
           for (const i of gone) {
             if (all[i] !== undefined) tree.remove(all[i], i);
