@@ -19,7 +19,7 @@ interface Share {
  */
 export class ConsistentHashRouter implements Router {
   readonly dynamic: boolean;
-  readonly keyed = false;
+  readonly keys = "first";
   readonly delaying = false;
   private readonly source: HashSource;
   private readonly shares = new Map<Destination, Share>();

@@ -9,7 +9,7 @@ const INNER_TYPE_ARGUMENT = "x-delayed-type";
 export class DelayedRouter implements Router {
   readonly delaying = true;
   readonly dynamic: boolean;
-  readonly keyed: boolean;
+  readonly keys: Router["keys"];
   private readonly inner: Router;
 
   constructor(declaration: ExchangeDeclaration, namespace: string, create: CreateRouter) {
@@ -24,7 +24,7 @@ export class DelayedRouter implements Router {
       throw refusal(declaration, namespace, `names the unknown exchange type '${type}'`);
     }
     this.dynamic = this.inner.dynamic;
-    this.keyed = this.inner.keyed;
+    this.keys = this.inner.keys;
   }
 
   scope(binding: RouterBinding): string | null {

@@ -3,7 +3,7 @@ import type { Destination, Router, RouterBinding } from "./exchange-type.ts";
 
 export class DirectRouter implements Router {
   readonly dynamic = false;
-  readonly keyed = true;
+  readonly keys = "all";
   readonly delaying = false;
   private readonly byKey = new Map<string, Set<RouterBinding>>();
 

@@ -23,8 +23,8 @@ export interface Flaw {
 export interface Router {
   /** Two messages with the same key may go to different destinations: nothing can be cached. */
   readonly dynamic: boolean;
-  /** Extra routing keys of a message can add destinations. */
-  readonly keyed: boolean;
+  /** Which routing keys of a message count: those of its copies too, only its own, or none at all. */
+  readonly keys: "all" | "first" | "none";
   /** Messages with a positive delay wait before they are routed. */
   readonly delaying: boolean;
   /** The only routing key whose destinations depend on the binding, or null when there may be others. */

@@ -3,7 +3,7 @@ import type { Destination, Router, RouterBinding } from "./exchange-type.ts";
 
 export class FanoutRouter implements Router {
   readonly dynamic = false;
-  readonly keyed = false;
+  readonly keys = "none";
   readonly delaying = false;
   private readonly bindings = new Set<RouterBinding>();
 

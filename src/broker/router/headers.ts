@@ -12,7 +12,7 @@ interface Rule {
 
 export class HeadersRouter implements Router {
   readonly dynamic = true;
-  readonly keyed = false;
+  readonly keys = "none";
   readonly delaying = false;
   private readonly rules = new Map<RouterBinding, Rule>();
 

@@ -5,7 +5,7 @@ import { hashText } from "./hash.ts";
 /** One binding chosen by the hash of the routing key modulo their number. */
 export class ModulusHashRouter implements Router {
   readonly dynamic = false;
-  readonly keyed = false;
+  readonly keys = "first";
   readonly delaying = false;
   private readonly bindings = new Set<RouterBinding>();
   /** By name, so that the order of binding does not matter and a restart moves nothing; null: to be sorted. */

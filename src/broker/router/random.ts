@@ -4,7 +4,7 @@ import type { Destination, Router, RouterBinding } from "./exchange-type.ts";
 /** One binding by chance, whatever the key. */
 export class RandomRouter implements Router {
   readonly dynamic = true;
-  readonly keyed = false;
+  readonly keys = "none";
   readonly delaying = false;
   private readonly bindings: RouterBinding[] = [];
   private readonly random: () => number;

@@ -4,7 +4,7 @@ import type { Destination, Router, RouterBinding } from "./exchange-type.ts";
 
 export class TopicRouter implements Router {
   readonly dynamic = false;
-  readonly keyed = true;
+  readonly keys = "all";
   readonly delaying = false;
   private readonly tree = new TopicTree<RouterBinding>();
   private into: Destination[] = [];
