@@ -7,13 +7,23 @@ import { Topology } from "./topology.ts";
 
 let space: Namespace;
 let grants: Grants;
-let session: ControlSession;
+let session: ReadingSession;
 const none = new Map();
+
+class ReadingSession extends ControlSession {
+  read = (name: string): string => this.queueForReading(name).name;
+}
 
 beforeEach(() => {
   space = Topology.open(new FakeMeta(), new FakeHost()).namespace("/");
   grants = new Grants("ann", "/");
-  session = new ControlSession(space, grants, { connectionName: "c" });
+  session = new ReadingSession({
+    topology: { namespace: () => space },
+    access: { grants: () => grants },
+    principal: { user: "ann", tags: [] },
+    namespace: "/",
+    owner: { connectionName: "c" },
+  });
   space.exchangeDeclare(exchange("x", "direct"));
   space.exchangeDeclare(exchange("t", "topic"));
   space.queueDeclare(queue("q"), null);
@@ -72,6 +82,9 @@ describe("ControlSession asks", () => {
     expect(needs(() => session.route("x", "k"))).toEqual(["write exchange x"]);
     expect(needs(() => session.route("", "q"))).toEqual(["write exchange amq.default"]);
     expect(needs(() => session.queuePurge("q"))).toEqual(["read queue q"]);
+    expect(needs(() => session.read("q"))).toEqual(["read queue q"]);
+    const reply = session.openReplyQueue();
+    expect(needs(() => session.read(reply))).toEqual([]);
     expect(needs(() => session.queueCheck("q"))).toEqual([]);
     expect(needs(() => session.exchangeCheck("x"))).toEqual([]);
   });

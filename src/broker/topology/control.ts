@@ -1,10 +1,28 @@
 import { BrokerError } from "../../base/errors.ts";
 import type { Table } from "../../message/values.ts";
+import type { Access } from "../access/access.ts";
 import type { AccessKind, Grants } from "../access/grants.ts";
+import type { Principal } from "../index.ts";
 import type { Session } from "../session.ts";
-import type { ExchangeDeclaration, Owner, QueueCounts, QueueDeclaration, Route } from "../types.ts";
+import type {
+  ExchangeDeclaration,
+  Owner,
+  QueueCounts,
+  QueueDeclaration,
+  QueueHandle,
+  Route,
+} from "../types.ts";
 import { ALTERNATE_ARGUMENT } from "./graph.ts";
 import type { BindingSpec, Namespace } from "./namespace.ts";
+import type { Topology } from "./topology.ts";
+
+export interface ControlParts {
+  readonly topology: Pick<Topology, "namespace">;
+  readonly access: Pick<Access, "grants">;
+  readonly principal: Principal;
+  readonly namespace: string;
+  readonly owner: Owner;
+}
 
 /** The part of a session that needs no data plane. */
 type Control = Pick<
@@ -32,13 +50,14 @@ type Control = Pick<
 /** One user's access to the topology of one namespace: asks for permission, then has it done. */
 export class ControlSession implements Control {
   readonly owner: Owner;
-  /** For what the data plane has to ask: read for consuming. */
+  /** What the user may do; changes while the session is open. */
   readonly grants: Grants;
-  private readonly space: Namespace;
+  protected readonly space: Namespace;
 
-  constructor(space: Namespace, grants: Grants, owner: Owner) {
-    this.space = space;
-    this.grants = grants;
+  /** @throws BrokerError namespace-not-found, namespace-refused */
+  constructor({ topology, access, principal, namespace, owner }: ControlParts) {
+    this.space = topology.namespace(namespace);
+    this.grants = access.grants(principal.user, namespace);
     this.owner = owner;
   }
 
@@ -149,6 +168,12 @@ export class ControlSession implements Control {
 
   close(): void {
     this.space.ownerGone(this.owner);
+  }
+
+  /** The queue to consume or get from. Nobody needs a permission for replies to himself. */
+  protected queueForReading(name: string): QueueHandle {
+    if (!this.space.isReplyQueueOf(name, this.owner)) this.check("read", "queue", name);
+    return this.space.queueFor(name, this.owner);
   }
 
   private check(access: AccessKind, kind: "queue" | "exchange", name: string): void {

@@ -176,9 +176,13 @@ export class Namespace implements QueueHooks {
    * @throws BrokerError queue-not-found, queue-locked
    */
   queueFor(name: string, owner: Owner | null): QueueHandle {
-    const reply = this.replies.get(name);
-    if (reply !== undefined && reply.handle.owner === owner) return reply.handle;
+    if (this.isReplyQueueOf(name, owner)) return (this.replies.get(name) as QueueEntry).handle;
     return this.requireQueue(name, owner).handle;
+  }
+
+  isReplyQueueOf(name: string, owner: Owner | null): boolean {
+    const reply = this.replies.get(name);
+    return reply !== undefined && reply.handle.owner === owner;
   }
 
   queue(name: string): QueueHandle | undefined {
