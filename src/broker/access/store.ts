@@ -94,7 +94,8 @@ export class AccessStore {
   }
 
   private write(key: string, json: object): void {
-    this.meta.put(key, Buffer.from(JSON.stringify(json)));
+    // Not a Buffer: a small one is a window on memory that it shares with others.
+    this.meta.put(key, new TextEncoder().encode(JSON.stringify(json)));
   }
 }
 
