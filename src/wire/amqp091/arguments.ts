@@ -26,10 +26,8 @@ function invalid(site: Site, term: string): AmqpError {
   );
 }
 
-const unacceptable = (typed: TypedValue): string => `{unacceptable_type,${typeName(typed)}}`;
-
 function nonNegative(typed: TypedValue, site: Site, max = Number.MAX_SAFE_INTEGER): number {
-  if (!isInteger(typed)) throw invalid(site, unacceptable(typed));
+  if (!isInteger(typed)) throw invalid(site, `"expected integer, got ${typeName(typed)}"`);
   const value = integerOf(typed);
   if (value === undefined || value > max) throw invalid(site, `{value_too_large,${typed.value}}`);
   if (value < 0) throw invalid(site, `{value_negative,${value}}`);

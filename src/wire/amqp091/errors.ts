@@ -73,6 +73,7 @@ const OPTION_NAMES: Readonly<Record<string, string>> = {
   deliveryLimit: "x-delivery-limit",
   consumerTimeoutMs: "x-consumer-timeout",
   durability: "x-durability",
+  retry: "x-retry-backoff",
 };
 
 function optionName(detail: ErrorDetail): string {
@@ -90,9 +91,8 @@ function inequivalent(detail: ErrorDetail, scope: ErrorScope): string {
   const show = (value: unknown, table: Table | null | undefined): string => {
     if (!option.startsWith("x-") && option !== "alternate-exchange") return `'${value}'`;
     if (isTyped(value)) return argumentText(value);
-    const argument = table?.get(option);
-    if (argument !== undefined || value === undefined || value === null) return argumentText(argument);
-    return `'${value}'`;
+    if (table !== undefined && table !== null) return argumentText(table.get(option));
+    return value === undefined || value === null ? "none" : `'${value}'`;
   };
   const received = show(detail.received, scope.received);
   const current = show(detail.current, scope.current);

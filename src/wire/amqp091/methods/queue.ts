@@ -8,7 +8,10 @@ import { cleanName } from "./exchange.ts";
 
 export function queueDeclare(channel: Channel, args: MethodArguments<"queue.declare">): void {
   const name = cleanName(args.queue);
-  if (name.startsWith(REPLY_TO_NAME)) return declareReplyQueue(channel, name, args.noWait);
+  if (name.startsWith(REPLY_TO_NAME)) {
+    declareReplyQueue(channel, name, args.noWait);
+    return;
+  }
   if (args.passive) {
     const counts = channel.session.queueCheck(channel.queueName(name));
     channel.lastQueue = counts.name;
