@@ -16,6 +16,7 @@ export interface RoundCost {
 export interface RoundMember {
   /** Batches taken and not written yet. */
   readonly placedCount: number;
+  readonly placedBytes: number;
   /** Takes what has gathered and gives it its place; false when nothing had. Never throws. */
   gather(): boolean;
   /** Makes the `count` oldest placed batches as durable as they asked to be. Never rejects: a log that breaks says so itself. */
@@ -31,8 +32,8 @@ export interface CommitPolicy {
 
 export type RoundListener = (syncs: number, bytes: number, seconds: number) => void;
 
-/** Unwritten batches from which on a checkpoint does not wait for its time. */
-const BEHIND_COUNT_MAX = 4096;
+/** Unwritten bytes from which on a checkpoint does not wait for its time, and commits wait for it: memory is bounded. */
+const BEHIND_BYTES_MAX = 64 << 20;
 
 export class CommitLoop {
   private readonly clock: Clock;
@@ -126,10 +127,10 @@ export class CommitLoop {
     let unwritten = 0;
     for (const member of round) {
       this.behind.add(member);
-      unwritten += member.placedCount;
+      unwritten += member.placedBytes;
     }
     this.armTimer();
-    if (unwritten > BEHIND_COUNT_MAX) await this.checkpoint();
+    if (unwritten > BEHIND_BYTES_MAX) await this.checkpoint();
     for (const member of round) member.report();
     await new Promise((resolve) => setImmediate(resolve));
   }

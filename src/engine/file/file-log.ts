@@ -31,6 +31,7 @@ export class FileLog implements Log, RoundMember {
   private closed = false;
   /** Taken and not written yet, oldest first. */
   private readonly placed: PlacedBatch[] = [];
+  placedBytes = 0;
   private trimPosition = 0;
   /** No longer part of the log, not removed yet, oldest first. */
   private readonly dead: Segment[] = [];
@@ -134,7 +135,9 @@ export class FileLog implements Log, RoundMember {
     try {
       const batch = this.source.take();
       if (batch === null) return false;
-      this.placed.push(this.writer.place(batch));
+      const placed = this.writer.place(batch);
+      this.placed.push(placed);
+      this.placedBytes += placed.bytes;
       return true;
     } catch (error) {
       this.fail(toError(error));
@@ -143,7 +146,7 @@ export class FileLog implements Log, RoundMember {
   }
 
   async commit(count: number): Promise<RoundCost> {
-    const batches = count === this.placed.length ? this.placed : this.placed.slice(0, count);
+    const batches = this.placed.slice(0, count);
     const syncsBefore = this.writer.syncs;
     let bytes = 0;
     for (const batch of batches) bytes += batch.bytes;
@@ -153,8 +156,8 @@ export class FileLog implements Log, RoundMember {
     } catch (error) {
       this.fail(toError(error));
     }
-    if (batches === this.placed && count === this.placed.length) this.placed.length = 0;
-    else this.placed.splice(0, count);
+    this.placed.splice(0, count);
+    this.placedBytes -= bytes;
     if (this.trimPosition > 0) this.dropDead();
     if (this.writer.hasUnsyncedFullSegment) this.syncFull();
     return { syncs: this.writer.syncs - syncsBefore, bytes };

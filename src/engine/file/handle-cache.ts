@@ -2,7 +2,6 @@
 import type { Disk, OpenMode } from "./disk.ts";
 
 interface Entry {
-  readonly path: string;
   readonly opened: Promise<number>;
   handle: number;
   users: number;
@@ -55,7 +54,7 @@ export class HandleCache {
       this.entries.set(key, found);
       return found;
     }
-    const entry: Entry = { path, opened: this.disk.open(path, mode), handle: -1, users: 0, onIdle: null };
+    const entry: Entry = { opened: this.disk.open(path, mode), handle: -1, users: 0, onIdle: null };
     this.entries.set(key, entry);
     entry.opened.then(
       (handle) => {

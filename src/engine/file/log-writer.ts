@@ -165,12 +165,16 @@ export class LogWriter {
     }
   }
 
-  /** Marks an orderly end: everything before it is on stable storage. */
+  /** Marks an orderly end: everything before it is on stable storage, and nothing is behind it. */
   async seal(): Promise<void> {
     await this.sync();
-    if (this.writtenEnd === 0 || this.tailOffset === 0) return;
-    await this.write([this.placeAs(SEAL, KIND_SEAL)]);
+    if (this.tailOffset === 0) return;
+    const placed = this.placeAs(SEAL, KIND_SEAL);
+    await this.write([placed]);
     await this.sync();
+    const end = placed.offset + placed.bytes;
+    await this.env.handles.use(placed.segment.path, "write", (handle) => this.env.disk.truncate(handle, end));
+    placed.segment.fileBytes = end;
   }
 
   /** The newest segment's name remembers how far positions have come: it must be there before others go. */

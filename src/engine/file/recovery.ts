@@ -11,7 +11,7 @@
 
 import type { Logger } from "../../base/logger.ts";
 import { CorruptionError, type RecoveredBatch } from "../engine.ts";
-import { KIND_RECORDS, logIdOf, SEGMENT_HEADER_BYTES } from "./batch-format.ts";
+import { KIND_RECORDS, KIND_SEAL, logIdOf, SEGMENT_HEADER_BYTES } from "./batch-format.ts";
 import type { Disk } from "./disk.ts";
 import type { HandleCache } from "./handle-cache.ts";
 import type { LogTail } from "./log-writer.ts";
@@ -50,6 +50,7 @@ class Recovery {
   /** Scans made while looking for D, used again on the way forward. */
   private readonly scanned = new Map<number, Promise<SegmentScan>>();
   private durable = 0;
+  /** The log ends in a seal and nothing is behind it: all of it is on stable storage. */
   private orderly = false;
   private sequence = -1;
   private turnBytes = 0;
@@ -104,10 +105,9 @@ class Recovery {
       const newest = scan.batches.at(-1)?.header;
       this.durable = Math.max(this.durable, newest?.durablePosition ?? 0, later);
       this.orderly =
-        later < 0 &&
         index === this.segments.length - 1 &&
-        newest !== undefined &&
-        newest.kind !== KIND_RECORDS;
+        scan.endOffset === segment.fileBytes &&
+        newest?.kind === KIND_SEAL;
       if (newest !== undefined || later >= 0) return;
     }
   }

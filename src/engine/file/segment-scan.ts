@@ -45,24 +45,30 @@ class FileWindow {
     this.limit = limit;
   }
 
-  /** Bytes `[offset, offset + length)`, fewer at the limit. Valid until the next call. Reads `ahead` bytes when it must read. */
-  async view(offset: number, length: number, ahead: number): Promise<Uint8Array> {
-    const wanted = Math.min(length, Math.max(0, this.limit - offset));
-    if (offset < this.start || offset + wanted > this.start + this.length) {
-      const size = Math.min(Math.max(wanted, ahead), Math.max(0, this.limit - offset));
-      if (this.buffer.length < size) this.buffer = new Uint8Array(size);
-      this.length = await this.disk.read(this.handle, this.buffer.subarray(0, size), offset);
-      this.start = offset;
-    }
+  /** Bytes `[offset, offset + length)` if they are at hand. Valid until `load`. */
+  peek(offset: number, length: number): Uint8Array | null {
     const from = offset - this.start;
-    return this.buffer.subarray(from, Math.min(from + wanted, this.length));
+    if (from < 0 || from + length > this.length) return null;
+    return this.buffer.subarray(from, from + length);
+  }
+
+  /** The same, fewer at the limit, reading `ahead` bytes when it must read. Valid until the next call. */
+  async load(offset: number, length: number, ahead: number): Promise<Uint8Array> {
+    const wanted = Math.min(length, Math.max(0, this.limit - offset));
+    const atHand = this.peek(offset, wanted);
+    if (atHand !== null) return atHand;
+    const size = Math.min(Math.max(wanted, ahead), Math.max(0, this.limit - offset));
+    if (this.buffer.length < size) this.buffer = new Uint8Array(size);
+    this.length = await this.disk.read(this.handle, this.buffer.subarray(0, size), offset);
+    this.start = offset;
+    return this.buffer.subarray(0, Math.min(wanted, this.length));
   }
 }
 
 async function bodiesMatch(window: FileWindow, offset: number, header: BatchHeader): Promise<boolean> {
   let sum = 0;
   for (let done = 0; done < header.bodyBytes; ) {
-    const part = await window.view(
+    const part = await window.load(
       offset + done,
       Math.min(WINDOW_BYTES, header.bodyBytes - done),
       WINDOW_BYTES,
@@ -85,30 +91,57 @@ export interface ScanOptions {
   readonly limit: number;
 }
 
+const BODIES_FAULT = "bodies fail their checksum";
+const HEADS_FAULT = "header and heads fail their checksum";
+
+function headerAt(raw: Uint8Array, base: number, offset: number, options: ScanOptions): BatchHeader | string {
+  const header = readBatchHeader(raw, options.logId, base + offset + BATCH_HEADER_BYTES);
+  if (header === null) return "there is no batch header";
+  if (header.epoch > options.epoch) return `the batch claims epoch ${header.epoch}, which has not been`;
+  const end = offset + BATCH_HEADER_BYTES + header.bodyBytes + header.headBytes;
+  return end > options.limit ? "the batch reaches over the end of the segment" : header;
+}
+
+/** Reads one batch that lies in the window as a whole, without a turn of the event loop; null when it does not. */
+function batchAtHand(
+  window: FileWindow,
+  base: number,
+  offset: number,
+  options: ScanOptions,
+): ScannedBatch | string | null {
+  const raw = window.peek(offset, BATCH_HEADER_BYTES);
+  if (raw === null) return null;
+  const header = headerAt(raw, base, offset, options);
+  if (typeof header === "string") return header;
+  const bodyOffset = offset + BATCH_HEADER_BYTES;
+  const heads = window.peek(bodyOffset + header.bodyBytes, header.headBytes);
+  if (heads === null) return null;
+  if (options.verifyBodies) {
+    const bodies = window.peek(bodyOffset, header.bodyBytes);
+    if (bodies === null) return null;
+    if (crc32c(bodies) !== header.bodiesCrc) return BODIES_FAULT;
+  }
+  return headsMatch(raw, heads) ? { header, heads: heads.slice() } : HEADS_FAULT;
+}
+
 /** Reads one batch at `offset`; a string says why there is none. */
 async function readBatch(
   window: FileWindow,
-  segment: Segment,
+  base: number,
   offset: number,
   options: ScanOptions,
 ): Promise<ScannedBatch | string> {
+  const raw = (await window.load(offset, BATCH_HEADER_BYTES, WINDOW_BYTES)).slice();
+  const header = headerAt(raw, base, offset, options);
+  if (typeof header === "string") return header;
   const bodyOffset = offset + BATCH_HEADER_BYTES;
-  const raw = await window.view(offset, BATCH_HEADER_BYTES, WINDOW_BYTES);
-  const header = readBatchHeader(raw, options.logId, segment.base + bodyOffset);
-  if (header === null) return "there is no batch header";
-  if (header.epoch > options.epoch) return `the batch claims epoch ${header.epoch}, which has not been`;
-  const headsOffset = bodyOffset + header.bodyBytes;
-  if (headsOffset + header.headBytes > options.limit) return "the batch reaches over the end of the segment";
-  const rawHeader = raw.slice();
-  if (options.verifyBodies && !(await bodiesMatch(window, bodyOffset, header)))
-    return "bodies fail their checksum";
+  if (options.verifyBodies && !(await bodiesMatch(window, bodyOffset, header))) return BODIES_FAULT;
   const jumps = header.bodyBytes >= JUMP_BYTES_MIN;
-  const ahead = jumps ? header.headBytes + BATCH_HEADER_BYTES : WINDOW_BYTES;
   // One read brings the heads and the next batch's header.
-  const found = await window.view(headsOffset, header.headBytes, ahead);
-  if (found.length < header.headBytes) return "the heads are incomplete";
-  const heads = found.slice();
-  return headsMatch(rawHeader, heads) ? { header, heads } : "header and heads fail their checksum";
+  const ahead = jumps ? header.headBytes + BATCH_HEADER_BYTES : WINDOW_BYTES;
+  const heads = (await window.load(bodyOffset + header.bodyBytes, header.headBytes, ahead)).slice();
+  if (heads.length < header.headBytes) return "the heads are incomplete";
+  return headsMatch(raw, heads) ? { header, heads } : HEADS_FAULT;
 }
 
 /** Reads the chain of batches from the segment's beginning until it ends or breaks. */
@@ -119,13 +152,15 @@ export async function scanSegment(
 ): Promise<SegmentScan> {
   const window = new FileWindow(options.disk, handle, options.limit);
   const batches: ScannedBatch[] = [];
-  const lead = await window.view(0, SEGMENT_HEADER_BYTES, options.verifyBodies ? WINDOW_BYTES : 4096);
+  const lead = await window.load(0, SEGMENT_HEADER_BYTES, options.verifyBodies ? WINDOW_BYTES : 4096);
   const fault = segmentHeaderFault(lead, options.logId, segment.base);
   if (fault !== null) return { batches, endOffset: 0, fault };
   let offset = SEGMENT_HEADER_BYTES;
   let previous: BatchHeader | null = null;
   while (offset < options.limit) {
-    const found: ScannedBatch | string = await readBatch(window, segment, offset, options);
+    const found: ScannedBatch | string =
+      batchAtHand(window, segment.base, offset, options) ??
+      (await readBatch(window, segment.base, offset, options));
     if (typeof found === "string") return { batches, endOffset: offset, fault: found };
     const { header } = found;
     if (previous !== null && (header.sequence !== previous.sequence + 1 || header.epoch < previous.epoch)) {
@@ -155,7 +190,7 @@ export async function searchBatches(
   const window = new FileWindow(options.disk, handle, options.limit);
   let durable = -1;
   for (let at = fromOffset; at + BATCH_HEADER_BYTES <= options.limit; ) {
-    const part = await window.view(at, WINDOW_BYTES, WINDOW_BYTES);
+    const part = await window.load(at, WINDOW_BYTES, WINDOW_BYTES);
     if (part.length < BATCH_HEADER_BYTES) break;
     const index = Buffer.from(part.buffer, part.byteOffset, part.length).indexOf(BATCH_MAGIC_BYTES);
     if (index < 0) {
@@ -163,7 +198,7 @@ export async function searchBatches(
       continue;
     }
     at += index;
-    const found = await readBatch(window, segment, at, { ...options, verifyBodies: false });
+    const found = await readBatch(window, segment.base, at, { ...options, verifyBodies: false });
     if (typeof found === "string") at++;
     else {
       durable = Math.max(durable, found.header.durablePosition);

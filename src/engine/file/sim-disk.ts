@@ -147,15 +147,37 @@ export class SimDisk implements Disk {
     };
   }
 
-  /** What another process finds after this one was killed: all that the system was given. */
+  /** What another process finds after this one was killed: all that the system was given, synced or not. */
   afterKill(): SimDisk {
-    return this.successor((inode) => inode.data.subarray(0, inode.size), this.nameChanges.length);
+    const next = new SimDisk(this.random, this.durableWrites);
+    const copies = new Map<Inode, Inode>();
+    const copyOf = (inode: Inode): Inode => {
+      const copy = copies.get(inode) ?? {
+        path: inode.path,
+        data: inode.data.slice(),
+        size: inode.size,
+        durable: inode.durable.slice(),
+        unsynced: [...inode.unsynced],
+      };
+      copies.set(inode, copy);
+      return copy;
+    };
+    for (const [file, inode] of this.names) next.names.set(file, copyOf(inode));
+    for (const [file, inode] of this.durableNames) next.durableNames.set(file, copyOf(inode));
+    next.nameChanges = this.nameChanges.map((change) =>
+      change.kind === "create" ? { ...change, inode: copyOf(change.inode) } : change,
+    );
+    return next;
   }
 
   /** What is there after the power failed. */
   afterPowerLoss(random: Random = this.random): SimDisk {
+    const next = new SimDisk(random, this.durableWrites);
+    const names = new Map(this.durableNames);
     const kept = Math.floor(random() * (this.nameChanges.length + 1));
-    return this.successor((inode) => survivingBytes(inode, random), kept);
+    for (const change of this.nameChanges.slice(0, kept)) applyChange(names, change);
+    for (const [file, inode] of names) next.replace(file, survivingBytes(inode, random));
+    return next;
   }
 
   /** All files, for tests that damage them. */
@@ -175,19 +197,16 @@ export class SimDisk implements Disk {
     this.durableNames.set(file, fresh);
   }
 
-  /** An independent copy of what the names show now, all of it on stable storage. */
-  copy(): SimDisk {
-    return this.afterKill();
-  }
-
   async open(file: string, mode: OpenMode): Promise<number> {
-    let inode = this.names.get(file);
-    if (inode === undefined) {
-      if (mode === "read") throw simError("ENOENT", { name: "read", path: file });
-      await this.change({ name: "create", path: file });
-      inode = this.names.get(file) ?? newInode(file, new Uint8Array(0));
-      this.changeName({ kind: "create", path: file, inode });
-    } else await this.turn();
+    if (this.names.has(file) || mode === "read") await this.turn();
+    else {
+      await this.change({ name: "create", path: file }, () => {
+        if (!this.names.has(file)) {
+          this.changeName({ kind: "create", path: file, inode: newInode(file, new Uint8Array(0)) });
+        }
+      });
+    }
+    const inode = this.inode(file);
     const handle = this.nextHandle++;
     this.handles.set(handle, inode);
     if (mode === "durable" && this.durableWrites) this.durableHandles.add(handle);
@@ -214,33 +233,37 @@ export class SimDisk implements Disk {
     return bytes.length;
   }
 
-  async write(handle: number, buffers: readonly Uint8Array[], offset: number): Promise<void> {
+  write(handle: number, buffers: readonly Uint8Array[], offset: number): Promise<void> {
     const inode = this.byHandle(handle);
     const bytes = new Uint8Array(Buffer.concat(buffers));
+    const operation: SimOperation = { name: "write", path: inode.path };
     const tear = (): void =>
       this.store(inode, offset, bytes.subarray(0, Math.floor(this.random() * bytes.length)));
-    await this.change({ name: "write", path: inode.path }, tear);
-    if (this.usedBytes() + Math.max(0, offset + bytes.length - inode.size) > this.capacityBytes) {
+    const apply = (): void => {
       const room = Math.max(0, this.capacityBytes - this.usedBytes());
-      this.store(inode, offset, bytes.subarray(0, Math.min(bytes.length, room)));
-      throw simError("ENOSPC", { name: "write", path: inode.path });
-    }
-    this.store(inode, offset, bytes);
-    // Only these bytes: what else is unsynced in the file stays so.
-    if (this.durableHandles.has(handle)) this.settle(inode, inode.unsynced.splice(-1));
+      if (offset + bytes.length - inode.size > room) {
+        this.store(inode, offset, bytes.subarray(0, Math.min(bytes.length, room)));
+        throw simError("ENOSPC", operation);
+      }
+      this.store(inode, offset, bytes);
+      if (this.durableHandles.has(handle)) this.settleRange(inode, offset, offset + bytes.length);
+    };
+    return this.change(operation, apply, tear);
   }
 
-  async datasync(handle: number): Promise<void> {
+  datasync(handle: number): Promise<void> {
     const inode = this.byHandle(handle);
-    await this.change({ name: "datasync", path: inode.path });
-    this.settle(inode, inode.unsynced.splice(0));
+    return this.change({ name: "datasync", path: inode.path }, () =>
+      this.settle(inode, inode.unsynced.splice(0)),
+    );
   }
 
-  async truncate(handle: number, bytes: number): Promise<void> {
+  truncate(handle: number, bytes: number): Promise<void> {
     const inode = this.byHandle(handle);
-    await this.change({ name: "truncate", path: inode.path });
-    cutTo(inode, bytes);
-    inode.unsynced.push({ truncateTo: bytes });
+    return this.change({ name: "truncate", path: inode.path }, () => {
+      cutTo(inode, bytes);
+      inode.unsynced.push({ truncateTo: bytes });
+    });
   }
 
   async size(file: string): Promise<number> {
@@ -248,16 +271,18 @@ export class SimDisk implements Disk {
     return this.inode(file).size;
   }
 
-  async rename(from: string, to: string): Promise<void> {
-    await this.change({ name: "rename", path: from });
-    this.inode(from).path = to;
-    this.changeName({ kind: "rename", path: from, to });
+  rename(from: string, to: string): Promise<void> {
+    return this.change({ name: "rename", path: from }, () => {
+      this.inode(from).path = to;
+      this.changeName({ kind: "rename", path: from, to });
+    });
   }
 
-  async unlink(file: string): Promise<void> {
-    await this.change({ name: "unlink", path: file });
-    this.inode(file);
-    this.changeName({ kind: "unlink", path: file });
+  unlink(file: string): Promise<void> {
+    return this.change({ name: "unlink", path: file }, () => {
+      this.inode(file);
+      this.changeName({ kind: "unlink", path: file });
+    });
   }
 
   async list(directory: string): Promise<string[]> {
@@ -274,12 +299,13 @@ export class SimDisk implements Disk {
     await this.turn();
   }
 
-  async syncDirectory(directory: string): Promise<void> {
-    await this.change({ name: "syncDirectory", path: directory });
-    let count = 0;
-    for (const [index, change] of this.nameChanges.entries())
-      if (touches(change, directory)) count = index + 1;
-    for (const change of this.nameChanges.splice(0, count)) applyChange(this.durableNames, change);
+  syncDirectory(directory: string): Promise<void> {
+    return this.change({ name: "syncDirectory", path: directory }, () => {
+      let count = 0;
+      for (const [index, change] of this.nameChanges.entries())
+        if (touches(change, directory)) count = index + 1;
+      for (const change of this.nameChanges.splice(0, count)) applyChange(this.durableNames, change);
+    });
   }
 
   async freeBytes(): Promise<number> {
@@ -318,6 +344,24 @@ export class SimDisk implements Disk {
     inode.durable = kept.data.slice(0, kept.size);
   }
 
+  /** Only these bytes: what else is unsynced in the file stays so, and never comes over them. */
+  private settleRange(inode: Inode, start: number, end: number): void {
+    const earlier = inode.unsynced.splice(0);
+    this.settle(inode, earlier.splice(-1));
+    for (const write of earlier) {
+      if ("truncateTo" in write) {
+        inode.unsynced.push({ truncateTo: Math.max(write.truncateTo, end) });
+        continue;
+      }
+      const { offset, bytes } = write;
+      if (offset < start) inode.unsynced.push({ offset, bytes: bytes.subarray(0, start - offset) });
+      if (offset + bytes.length > end) {
+        const from = Math.max(offset, end);
+        inode.unsynced.push({ offset: from, bytes: bytes.subarray(from - offset) });
+      }
+    }
+  }
+
   private changeName(change: NameChange): void {
     applyChange(this.names, change);
     this.nameChanges.push(change);
@@ -341,7 +385,8 @@ export class SimDisk implements Disk {
     await Promise.resolve();
   }
 
-  private async change(operation: SimOperation, tear?: () => void): Promise<void> {
+  /** `apply` and its being counted are one: whoever looks after a kill sees all of it or nothing. */
+  private async change(operation: SimOperation, apply: () => void, tear?: () => void): Promise<void> {
     await this.turn();
     while (this.stalled !== null) await this.stalled;
     if (this.dead) await new Promise(() => {});
@@ -354,14 +399,7 @@ export class SimDisk implements Disk {
     }
     const code = this.fault(operation);
     if (code !== null) throw simError(code, operation);
-  }
-
-  private successor(bytesOf: (inode: Inode) => Uint8Array, nameChangesKept: number): SimDisk {
-    const next = new SimDisk(this.random, this.durableWrites);
-    const names = new Map(this.durableNames);
-    for (const change of this.nameChanges.slice(0, nameChangesKept)) applyChange(names, change);
-    for (const [file, inode] of names) next.replace(file, bytesOf(inode));
-    return next;
+    apply();
   }
 }
 

@@ -11,8 +11,8 @@ import type { HandleCache } from "./handle-cache.ts";
 /** Kept while idle: the reserve alone. */
 const IDLE_MAX = 1;
 /** Kept while segments are being filled. */
-const BUSY_MAX = 4;
-const IDLE_AFTER_MS = 10_000;
+const BUSY_MAX = 3;
+const IDLE_AFTER_MS = 3_000;
 const STEP_BYTES = 1 << 20;
 
 export interface Spare {
@@ -39,12 +39,6 @@ export class SparePool {
     this.clock = clock;
     this.directory = directory;
     this.segmentBytes = segmentBytes;
-  }
-
-  get storedBytes(): number {
-    let total = 0;
-    for (const spare of this.spares) total += spare.bytes;
-    return total;
   }
 
   get hasReserve(): boolean {
