@@ -104,6 +104,7 @@ export async function startRabbitmq() {
 export function rabbitmqVersion() {
   const binary = rabbitmqBinary();
   if (!binary) return undefined;
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own notation.
   const listed = spawnSync("dpkg-query", ["-W", "-f=${Version}", "rabbitmq-server"], { encoding: "utf8" });
   return listed.status === 0 ? listed.stdout : "unknown";
 }
