@@ -5,8 +5,7 @@ MODULE=github.com/rabbitmq/amqp091-go
 command -v go >/dev/null || debian golang-go || exit 1
 folder="$COMPAT_DIR/amqp091-go-$VERSION"
 if [ ! -f "$folder/go.mod" ]; then
-  mkdir -p "$folder/../gomod"
-  cached=$(cd "$folder/../gomod" && go mod download -json "$MODULE@$VERSION" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+  cached=$(cd "$COMPAT_DIR" && go mod download -json "$MODULE@$VERSION" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
   [ -d "$cached" ] || exit 1
   cp -r "$cached" "$folder" && chmod -R u+w "$folder" || exit 1
 fi

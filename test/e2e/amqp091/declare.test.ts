@@ -73,6 +73,9 @@ describe("queues", () => {
       mismatch("auto_delete", "true", "false"),
     );
     expect((await channel.assertQueue(queue, { durable: true })).queue).toBe(queue);
+    // An exclusive queue never outlives its connection: whether it is called durable is all the same.
+    const mine = await client.queue(channel, { exclusive: true, durable: false });
+    await channel.assertQueue(mine, { exclusive: true, durable: true });
   });
 
   test("redeclaring with other arguments is 406, with types in the text", async ({ client }) => {
