@@ -61,7 +61,36 @@ function environment(dir, port, distPort) {
   };
 }
 
-/** Starts rabbitmq-server and resolves to { url, stop } once it accepts connections. */
+/** The whole process group: the start script is a shell with an Erlang VM below it. */
+function signalGroup(child, signal) {
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    child.kill(signal);
+  }
+}
+
+async function boot(binary, env) {
+  const child = spawn(binary, [], { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  let output = "";
+  const collect = (chunk) => {
+    if (output.length < 100_000) output += chunk;
+  };
+  child.stdout.on("data", collect);
+  child.stderr.on("data", collect);
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  const deadline = Date.now() + READY_WITHIN_MS;
+  while (!/completed with \d+ plugins/.test(output)) {
+    if (child.exitCode !== null || Date.now() > deadline) {
+      signalGroup(child, "SIGKILL");
+      throw new Error(`rabbitmq-server did not start:\n${output}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return { child, exited };
+}
+
+/** Starts rabbitmq-server and resolves once it accepts connections. It can be killed and started again. */
 export async function startRabbitmq() {
   const binary = rabbitmqBinary();
   if (!binary) throw new Error("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)");
@@ -69,36 +98,23 @@ export async function startRabbitmq() {
   const [port, distPort] = [await freePort(), await freePort()];
   configFiles(dir, port);
   const env = environment(dir, port, distPort);
-  const child = spawn(binary, [], { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
-  let output = "";
-  child.stdout.on("data", (chunk) => (output += chunk));
-  child.stderr.on("data", (chunk) => (output += chunk));
-  const exited = new Promise((resolve) => child.once("exit", resolve));
-  const ready = (async () => {
-    const deadline = Date.now() + READY_WITHIN_MS;
-    while (!/completed with \d+ plugins/.test(output)) {
-      if (child.exitCode !== null || Date.now() > deadline)
-        throw new Error(`rabbitmq-server did not start:\n${output}`);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  })();
-  const stop = async () => {
-    // The start script is a shell with an Erlang VM below it; end the whole group it leads.
-    if (child.exitCode === null) {
-      try {
-        process.kill(-child.pid, "SIGTERM");
-      } catch {
-        child.kill("SIGTERM");
-      }
-    }
-    await exited;
-    rmSync(dir, { recursive: true, force: true });
+  let running = await boot(binary, env);
+  const end = async (signal) => {
+    if (running.child.exitCode === null && running.child.signalCode === null)
+      signalGroup(running.child, signal);
+    await running.exited;
   };
-  await ready.catch(async (error) => {
-    await stop();
-    throw error;
-  });
-  return { url: `amqp://guest:guest@127.0.0.1:${port}`, port, pid: child.pid, stop };
+  return {
+    url: `amqp://guest:guest@127.0.0.1:${port}`,
+    kill9: () => end("SIGKILL"),
+    start: async () => {
+      running = await boot(binary, env);
+    },
+    stop: async () => {
+      await end("SIGTERM");
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
 }
 
 export function rabbitmqVersion() {
