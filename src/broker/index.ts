@@ -1,0 +1,42 @@
+import type { AlarmListener } from "./alarms.ts";
+import type { Session } from "./session.ts";
+import type { Counters } from "./stats.ts";
+import type { Owner } from "./types.ts";
+
+export type { AlarmListener } from "./alarms.ts";
+export type { Consumer } from "./consumer.ts";
+export type { Ledger } from "./ledger.ts";
+export type { Session } from "./session.ts";
+export type { BrokerStats, Counters } from "./stats.ts";
+export * from "./types.ts";
+
+export interface Credentials {
+  readonly user: string;
+  readonly password: string;
+  /** The client connected over the loopback interface. */
+  readonly loopback: boolean;
+}
+
+/** An authenticated user. */
+export interface Principal {
+  readonly user: string;
+  readonly tags: readonly string[];
+}
+
+/** The public door of the broker: protocols and the admin interface come in here. */
+export interface Broker {
+  /** @throws BrokerError login-refused (also for an unknown user, and a loopback-only user from elsewhere) */
+  authenticate(credentials: Credentials): Promise<Principal>;
+  /** Identity proven by the transport (client certificate). @throws BrokerError login-refused */
+  principalOf(user: string): Principal;
+  /** @throws BrokerError namespace-not-found, namespace-refused */
+  openSession(principal: Principal, namespace: string, owner: Owner): Session;
+  /** Runs `done` when all changes of topology so far are durable; at once when nothing is pending. */
+  durable(done: () => void): void;
+  /** Protocols count here what only they see: confirms and returns. */
+  readonly counters: Counters;
+  /** Reason for which publishers are held now, or null. */
+  readonly alarm: string | null;
+  addAlarmListener(listener: AlarmListener): void;
+  removeAlarmListener(listener: AlarmListener): void;
+}

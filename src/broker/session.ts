@@ -1,0 +1,75 @@
+import type { Table } from "../message/values.ts";
+import type { Consumer } from "./consumer.ts";
+import type { Ledger } from "./ledger.ts";
+import type {
+  CommitWaiter,
+  ConsumeOptions,
+  ConsumerSink,
+  Delivery,
+  ExchangeDeclaration,
+  Incoming,
+  Owner,
+  QueueCounts,
+  QueueDeclaration,
+  Route,
+} from "./types.ts";
+
+/**
+ * One user's access to one namespace: the whole of what a protocol can do. Every method checks the
+ * user's permissions and throws BrokerError. Changes of topology act at once and are durable when
+ * `Broker.durable` says so: a protocol answers a declaration only then.
+ */
+export interface Session {
+  readonly namespace: string;
+  readonly user: string;
+  readonly owner: Owner;
+
+  exchangeDeclare(declaration: ExchangeDeclaration): void;
+  /** @throws BrokerError exchange-not-found */
+  exchangeCheck(name: string): void;
+  /** Deleting what is not there is no error. */
+  exchangeDelete(name: string, ifUnused: boolean): void;
+  exchangeBind(destination: string, source: string, routingKey: string, args: Table): void;
+  exchangeUnbind(destination: string, source: string, routingKey: string, args: Table): void;
+
+  /** An empty name is replaced by a generated one. */
+  queueDeclare(declaration: QueueDeclaration): QueueCounts;
+  queueCheck(name: string): QueueCounts;
+  /** Returns how many messages were ready; 0 when there is no such queue. */
+  queueDelete(name: string, ifUnused: boolean, ifEmpty: boolean): number;
+  queuePurge(name: string): number;
+  queueBind(queue: string, exchange: string, routingKey: string, args: Table): void;
+  queueUnbind(queue: string, exchange: string, routingKey: string, args: Table): void;
+  /** Declared arguments of an existing queue or exchange, for error texts. */
+  declaredArguments(kind: "queue" | "exchange", name: string): Table | null;
+
+  /** @throws BrokerError exchange-not-found, access-refused, internal-exchange */
+  route(exchange: string, routingKey: string): Route;
+  /** Stores and routes one message. Returns PUBLISH_*. `route` must be valid. */
+  publish(route: Route, message: Incoming): number;
+  /**
+   * Number of the batch that is gathering; `waiter.committed` is called with it once it is durable.
+   * Batches are committed in rising order.
+   */
+  whenCommitted(waiter: CommitWaiter): number;
+  /** Everything published and settled inside `work` is one batch: all of it survives, or nothing. */
+  atomically(work: () => void): void;
+
+  /** Deliveries waiting to be settled; one per channel, session or subscription. */
+  openLedger(): Ledger;
+  consume(queue: string, options: ConsumeOptions, sink: ConsumerSink, ledger: Ledger): Consumer;
+  /**
+   * Takes one message. `done` gets null when the queue is empty, and else how many stay ready; it may be
+   * called later, when the message has to be read from disk.
+   */
+  get(
+    queue: string,
+    noAck: boolean,
+    ledger: Ledger,
+    done: (delivery: Delivery | null, ready: number) => void,
+  ): void;
+  /** A queue of this owner for direct replies: unlisted, transient, gone with the owner. Returns its name. */
+  openReplyQueue(): string;
+  /** Releases ledgers, consumers and exclusive queues. */
+  close(): void;
+}

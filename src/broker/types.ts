@@ -1,0 +1,205 @@
+import type { RecordView } from "../message/record.ts";
+import type { Table } from "../message/values.ts";
+
+/** What a queue is declared with, in neutral terms. Absent = not set. */
+export interface QueueOptions {
+  readonly type?: "classic" | "quorum" | "stream";
+  readonly discipline?: "fifo" | "lifo";
+  /** Levels 0..n; absent = no priorities. */
+  readonly priorityMax?: number;
+  readonly messageTtlMs?: number;
+  /** Delete the queue when unused for so long. */
+  readonly expiresMs?: number;
+  readonly deadLetterExchange?: string;
+  readonly deadLetterRoutingKey?: string;
+  readonly lengthMax?: number;
+  readonly lengthBytesMax?: number;
+  readonly overflow?: "drop-head" | "reject-publish" | "reject-publish-dlx";
+  readonly singleActiveConsumer?: boolean;
+  /** Unsuccessful deliveries before dead letter or parking; -1 or absent = unlimited. */
+  readonly deliveryLimit?: number;
+  readonly retry?: RetryPolicy;
+  readonly consumerTimeoutMs?: number;
+  readonly durability?: "fsync" | "os" | "memory";
+}
+
+/** A failed message waits in place and comes back; after `attempts` it goes to the dead-letter target or the parking lot. */
+export interface RetryPolicy {
+  readonly attempts: number;
+  readonly initialMs: number;
+  readonly multiplier: number;
+  readonly ceilingMs: number;
+  /** 0..1: share of the wait that is random. */
+  readonly jitter: number;
+}
+
+export interface QueueDeclaration {
+  readonly name: string;
+  readonly durable: boolean;
+  readonly exclusive: boolean;
+  readonly autoDelete: boolean;
+  readonly options: QueueOptions;
+  /** As the client sent them, for equivalence texts and listings. */
+  readonly arguments: Table;
+}
+
+export interface ExchangeDeclaration {
+  readonly name: string;
+  readonly type: string;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly internal: boolean;
+  readonly arguments: Table;
+}
+
+/** Who a session belongs to: exclusive queues live and die with this object's identity. */
+export interface Owner {
+  readonly connectionName: string;
+}
+
+// --- publishing -------------------------------------------------------------------------------
+
+/** What publish made of a message: one of the first three, plus UNROUTED. */
+export const PUBLISH_DONE = 0;
+/** Will be durable with the batch that is gathering: `Session.whenCommitted`. */
+export const PUBLISH_PENDING = 1;
+/** A queue refused it (overflow): a confirming publisher gets a negative acknowledgement. */
+export const PUBLISH_REFUSED = 2;
+/** No queue took it. Flag, added to PUBLISH_DONE. */
+export const PUBLISH_UNROUTED = 4;
+
+/**
+ * A message on its way in; the wire layer keeps one and fills it anew for each publish. `bytes`
+ * is only read during the call.
+ */
+export interface Incoming {
+  origin: number;
+  bytes: Uint8Array;
+  /** [u8 length, exchange][u8 length, routing key] at [routingStart, routingEnd). */
+  routingStart: number;
+  routingEnd: number;
+  nativeStart: number;
+  nativeEnd: number;
+  bodyBytes: number;
+  persistent: boolean;
+  /** 0 when absent. */
+  priority: number;
+  /** Per-message TTL; -1 when absent. */
+  expirationMs: number;
+  /** Header x-delay or the like; 0 when absent. Acts only at a delaying exchange. */
+  delayMs: number;
+  /** Extra routing keys (carbon copies), or null. */
+  copies: readonly string[] | null;
+  blindCopies: readonly string[] | null;
+  /** Decoded on demand: headers and hash exchanges. Valid during the call. */
+  headers(): Table | null;
+  /** "message_id" | "correlation_id" | "timestamp" as text, or null. */
+  property(name: string): string | null;
+}
+
+/** Called once when a batch that the waiter registered for is committed. */
+export interface CommitWaiter {
+  committed(batch: number): void;
+}
+
+// --- consuming --------------------------------------------------------------------------------
+
+/** A message on its way out. One reused instance: read it during the call only. */
+export interface Delivery {
+  readonly record: RecordView;
+  /** Ledger tag; settle with it. Counts up from 1 per ledger, also for deliveries that need no settling. */
+  tag: number;
+  redelivered: boolean;
+  /** Earlier unsuccessful deliveries. */
+  deliveryCount: number;
+  /** Name of the queue it comes from. */
+  queue: string;
+}
+
+/** Where a consumer's messages go: implemented by the wire layer, one per consumer. */
+export interface ConsumerSink {
+  /** False holds the consumer back; call `Consumer.resume` when it can take more. */
+  readonly writable: boolean;
+  deliver(delivery: Delivery): void;
+  /** The queue went away, or the broker took the consumer off it. */
+  cancelled(): void;
+}
+
+export interface ConsumeOptions {
+  readonly tag: string;
+  /** Deliveries are settled as they are sent. */
+  readonly noAck: boolean;
+  readonly exclusive: boolean;
+  /** Higher first; default 0. */
+  readonly priority: number;
+  /** Unsettled deliveries of this consumer at most; 0 = unlimited. */
+  readonly prefetch: number;
+  readonly arguments: Table;
+}
+
+// --- topology's view of the data plane ---------------------------------------------------------
+
+export interface QueueHandle {
+  /** Unique for ever within the data directory; what log records name. */
+  readonly id: number;
+  readonly namespace: string;
+  readonly name: string;
+  readonly declaration: QueueDeclaration;
+  /** Owner of an exclusive queue, else null. */
+  readonly owner: Owner | null;
+  readonly readyCount: number;
+  readonly unackedCount: number;
+  readonly consumerCount: number;
+  readonly deleted: boolean;
+}
+
+export interface QueueHooks {
+  /** The queue deletes itself: auto-delete after its last consumer, or unused for its expiry. */
+  unused(queue: QueueHandle): void;
+}
+
+/** The shard, as the topology uses it. */
+export interface QueueHost {
+  /** For a queue that existed before a restart, called before messages are recovered. */
+  createQueue(
+    id: number,
+    namespace: string,
+    declaration: QueueDeclaration,
+    owner: Owner | null,
+    hooks: QueueHooks,
+  ): QueueHandle;
+  /** Cancels its consumers and drops its messages. Returns how many were ready. */
+  deleteQueue(queue: QueueHandle): number;
+  /** Drops the ready messages; returns how many. */
+  purgeQueue(queue: QueueHandle): number;
+  /** Note of use without a consumer (declare, get), for expiry. */
+  touchQueue(queue: QueueHandle): void;
+}
+
+/**
+ * Where messages published to an exchange with a key go. Cached by publishers until `valid` turns
+ * false, which the topology does the moment anything that it depends on changes.
+ */
+export interface Route {
+  valid: boolean;
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** Distinct queues, in no particular order. For a dynamic route: empty, ask `destinations` each time. */
+  readonly queues: readonly QueueHandle[];
+  /** The result depends on the message (headers, hash, random, copies) or has side effects. */
+  readonly dynamic: boolean;
+  /** Set at a delaying exchange: messages with a positive delay wait first. */
+  readonly delaying: boolean;
+}
+
+/** What a dynamic route may ask of a message. */
+export interface RoutedMessage {
+  headers(): Table | null;
+  property(name: string): string | null;
+}
+
+export interface QueueCounts {
+  readonly name: string;
+  readonly ready: number;
+  readonly consumers: number;
+}

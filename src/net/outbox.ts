@@ -1,0 +1,161 @@
+import type { Socket } from "node:net";
+import { type Arena, LARGE_CHUNK_BYTES, SMALL_CHUNK_BYTES } from "../base/arena.ts";
+import type { Task, Turn } from "../base/turn.ts";
+
+interface Chunk {
+  offset: number;
+  size: number;
+  used: number;
+}
+
+/**
+ * Output of one connection: encoded straight into pooled arena memory and written once per turn.
+ * Holds no memory while there is nothing to send.
+ */
+export class Outbox implements Task {
+  scheduled = false;
+  /** The arena's bytes: encode at the offset that `reserve` returned. */
+  readonly bytes: Uint8Array;
+  /** Bytes encoded or handed to the kernel's queue and not yet taken by it. */
+  pendingBytes = 0;
+  private readonly arena: Arena;
+  private readonly turn: Turn;
+  private readonly socket: Socket;
+  private readonly drained: () => void;
+  private readonly wrote: () => void;
+  private current: Chunk | null = null;
+  private queue: (Chunk | Uint8Array)[] = [];
+  private closed = false;
+  private aboveHighWater = false;
+  readonly highWaterBytes: number;
+
+  /** `drained` is called when output falls under a quarter of `highWaterBytes` after `full` was true. */
+  constructor(
+    arena: Arena,
+    turn: Turn,
+    socket: Socket,
+    highWaterBytes: number,
+    drained: () => void,
+    wrote: () => void = () => {},
+  ) {
+    this.wrote = wrote;
+    this.arena = arena;
+    this.bytes = arena.bytes;
+    this.turn = turn;
+    this.socket = socket;
+    this.highWaterBytes = highWaterBytes;
+    this.drained = drained;
+  }
+
+  /** True when the peer does not read fast enough: give it nothing that can wait. */
+  get full(): boolean {
+    if (this.pendingBytes < this.highWaterBytes) return false;
+    this.aboveHighWater = true;
+    return true;
+  }
+
+  /** Offset of `count` contiguous writable bytes; follow with `advance`. count <= LARGE_CHUNK_BYTES. */
+  reserve(count: number): number {
+    const chunk = this.current;
+    if (chunk !== null && chunk.size - chunk.used >= count) return chunk.offset + chunk.used;
+    return this.nextChunk(count);
+  }
+
+  advance(count: number): void {
+    (this.current as Chunk).used += count;
+    this.pendingBytes += count;
+    if (!this.scheduled) this.turn.last(this);
+  }
+
+  /** Copies `length` bytes from anywhere; fastest when `source` is the arena itself. */
+  copy(source: Uint8Array, offset: number, length: number): void {
+    let [at, left] = [offset, length];
+    while (left > 0) {
+      const chunk = this.current;
+      const room = chunk === null ? 0 : chunk.size - chunk.used;
+      if (room === 0) {
+        this.nextChunk(Math.min(left, LARGE_CHUNK_BYTES));
+        continue;
+      }
+      const part = Math.min(left, room);
+      const target = this.reserve(part);
+      if (source === this.bytes) this.bytes.copyWithin(target, at, at + part);
+      else this.bytes.set(source.subarray(at, at + part), target);
+      this.advance(part);
+      at += part;
+      left -= part;
+    }
+  }
+
+  /** Queues bytes that the caller will not change. */
+  external(bytes: Uint8Array): void {
+    this.seal();
+    this.queue.push(bytes);
+    this.pendingBytes += bytes.length;
+    this.turn.last(this);
+  }
+
+  /** Writes all that was encoded, in one system call where possible. */
+  run(): void {
+    this.seal();
+    const parts = this.queue;
+    if (parts.length === 0) return;
+    this.queue = [];
+    if (this.closed || this.socket.destroyed) {
+      for (const part of parts) this.release(part);
+      return;
+    }
+    this.wrote();
+    if (parts.length === 1) {
+      this.write(parts[0] as Chunk | Uint8Array);
+      return;
+    }
+    this.socket.cork();
+    for (const part of parts) this.write(part);
+    this.socket.uncork();
+  }
+
+  /** Flushes now and forgets what is written afterwards. */
+  close(): void {
+    this.run();
+    this.closed = true;
+  }
+
+  private write(part: Chunk | Uint8Array): void {
+    const bytes =
+      part instanceof Uint8Array ? part : this.arena.buffer.subarray(part.offset, part.offset + part.used);
+    this.socket.write(bytes, () => this.release(part));
+  }
+
+  private release(part: Chunk | Uint8Array): void {
+    if (part instanceof Uint8Array) this.pendingBytes -= part.length;
+    else {
+      this.pendingBytes -= part.used;
+      if (part.size === SMALL_CHUNK_BYTES) this.arena.freeSmallChunk(part.offset);
+      else if (part.size === LARGE_CHUNK_BYTES) this.arena.freeLargeChunk(part.offset);
+    }
+    if (this.aboveHighWater && this.pendingBytes <= this.highWaterBytes / 4) {
+      this.aboveHighWater = false;
+      if (!this.closed) this.drained();
+    }
+  }
+
+  private seal(): void {
+    const chunk = this.current;
+    if (chunk === null) return;
+    this.current = null;
+    if (chunk.used > 0) this.queue.push(chunk);
+    else this.release(chunk);
+  }
+
+  private nextChunk(count: number): number {
+    // A first small chunk keeps thousands of connections that get a few confirms cheap.
+    const small = this.current === null && this.queue.length === 0 && count <= SMALL_CHUNK_BYTES;
+    this.seal();
+    const offset = small ? this.arena.allocateSmall() : this.arena.allocateLarge();
+    if (offset < 0)
+      throw new Error("output memory exhausted: raise the memory budget or lower the number of connections");
+    this.current = { offset, size: small ? SMALL_CHUNK_BYTES : LARGE_CHUNK_BYTES, used: 0 };
+    return offset;
+  }
+}

@@ -1,0 +1,26 @@
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Turn } from "../base/turn.ts";
+import type { Broker } from "../broker/index.ts";
+import type { Limits } from "../limits.ts";
+import type { ConnectionAcceptor } from "../net/transport.ts";
+
+/** What every protocol is given. */
+export interface ProtocolContext {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly turn: Turn;
+  readonly logger: Logger;
+  readonly limits: Limits;
+  /** Product name and version that the server announces. */
+  readonly product: string;
+  readonly version: string;
+}
+
+/** A wire protocol: the only thing server.ts knows of it. */
+export interface Protocol {
+  readonly name: string;
+  /** URL scheme of its listener, for the banner. */
+  readonly scheme: string;
+  acceptor(context: ProtocolContext): ConnectionAcceptor;
+}
