@@ -1,6 +1,6 @@
 // The backlog row: fill one queue, restart cleanly, kill -9, drain, and see the disk given back.
 import { generate, sleep } from "./generator.mjs";
-import { diskBytes, measureThroughput } from "./measure.mjs";
+import { diskBytes, measureThroughput, toMiB } from "./measure.mjs";
 import { watchRss } from "./process-tree.mjs";
 import { watchEventLoop } from "./prometheus.mjs";
 
@@ -17,7 +17,7 @@ export const backlogFigures = [
   lower("event-loop lag p99, worst second", "ms", 20),
   lower("clean restart", "s", 10),
   lower("restart after kill -9", "s", 20),
-  lower("messages lost", ""),
+  lower("messages lost", "", 0),
   lower("directory when full", "MiB"),
   lower("directory after the drain", "MiB", 64),
 ];
@@ -71,39 +71,50 @@ const highest = (values) => {
   return known.length ? Math.max(...known) : undefined;
 };
 
-export async function measureBacklog(broker, scenario, options, say) {
-  const figures = {};
-  const peaks = { rss: [], lag: [] };
-  const limit = ["--seconds", options.limitSeconds, "--messages", scenario.messages];
-  const within = { limitSeconds: options.limitSeconds + 120 };
-  figures["without backlog"] = await watched(broker, peaks, () => rateWithoutBacklog(broker, options));
-  say("filling");
-  const filled = await watched(broker, peaks, () =>
-    generate(broker.address, [...queue, ...fill, "--declare", ...limit], within),
-  );
-  figures.fill = filled.confirmed_per_s;
-  figures.filled = filled.confirmed;
-  const full = diskBytes(broker.dataDirectory);
-  figures["directory when full"] = full === undefined ? undefined : full / MIB;
-  say(`${filled.confirmed} messages in at ${Math.round(filled.confirmed_per_s)}/s; restarting`);
+async function fillQueue(broker, messages, limitSeconds) {
+  const limit = ["--seconds", limitSeconds, "--messages", messages];
+  const args = [...queue, ...fill, "--declare", ...limit];
+  return generate(broker.address, args, { limitSeconds: limitSeconds + 120 });
+}
+
+async function drainQueue(broker, messages, limitSeconds) {
+  const limit = ["--seconds", limitSeconds, "--messages", messages];
+  return generate(broker.address, [...queue, ...drain, ...limit], { limitSeconds: limitSeconds + 120 });
+}
+
+async function restartTwice(broker, figures, confirmed, say) {
   figures["clean restart"] = await restart(broker, "stop");
   const afterStop = await count(broker);
   say(`ready after ${figures["clean restart"]?.toFixed(2)} s; kill -9`);
   figures["restart after kill -9"] = await restart(broker, "kill");
   const present = await count(broker);
-  figures["messages lost"] = Math.max(0, filled.confirmed - Math.min(present, afterStop));
   say(`ready after ${figures["restart after kill -9"]?.toFixed(2)} s; draining ${present}`);
-  const drainLimit = ["--seconds", options.limitSeconds, "--messages", present];
-  const drained = await watched(broker, peaks, () =>
-    generate(broker.address, [...queue, ...drain, ...drainLimit], within),
-  );
-  figures.drain = drained.delivered_per_s;
-  figures.drained = drained.delivered;
-  figures["drain / without backlog"] = figures.drain / figures["without backlog"];
-  const emptied = await directoryAfterDrain(broker, 64 * MIB);
-  figures["directory after the drain"] = emptied === undefined ? undefined : emptied / MIB;
-  const peak = highest(peaks.rss);
-  figures["memory peak"] = peak === undefined ? undefined : peak / MIB;
-  figures["event-loop lag p99, worst second"] = highest(peaks.lag);
-  return figures;
+  figures["messages lost"] = Math.max(0, confirmed - Math.min(present, afterStop));
+  return present;
+}
+
+/** Writes into `figures` as it goes, so that what was measured survives a broker that fails half-way. */
+export async function measureBacklog(broker, scenario, options, figures, say) {
+  const peaks = { rss: [], lag: [] };
+  const { limitSeconds } = options;
+  try {
+    figures["without backlog"] = await watched(broker, peaks, () => rateWithoutBacklog(broker, options));
+    say("filling");
+    const filled = await watched(broker, peaks, () => fillQueue(broker, scenario.messages, limitSeconds));
+    figures.fill = filled.confirmed_per_s;
+    figures.filled = filled.confirmed;
+    figures["directory when full"] = toMiB(diskBytes(broker.dataDirectory));
+    say(`${filled.confirmed} messages in at ${Math.round(filled.confirmed_per_s)}/s; restarting`);
+    const present = await restartTwice(broker, figures, filled.confirmed, say);
+    if (present === 0)
+      throw new Error(`all ${filled.confirmed} confirmed messages were lost in the restarts`);
+    const drained = await watched(broker, peaks, () => drainQueue(broker, present, limitSeconds));
+    figures.drain = drained.delivered_per_s;
+    figures.drained = drained.delivered;
+    figures["drain / without backlog"] = figures.drain / figures["without backlog"];
+    figures["directory after the drain"] = toMiB(await directoryAfterDrain(broker, 64 * MIB));
+  } finally {
+    figures["memory peak"] = toMiB(highest(peaks.rss));
+    figures["event-loop lag p99, worst second"] = highest(peaks.lag);
+  }
 }

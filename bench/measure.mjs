@@ -52,7 +52,7 @@ export async function measureThroughput(broker, scenario, { seconds, warmup }) {
   };
 }
 
-const toMiB = (bytes) => (bytes === undefined ? undefined : bytes / MIB);
+export const toMiB = (bytes) => (bytes === undefined ? undefined : bytes / MIB);
 
 function diskFigure(before, after, result) {
   if (before === undefined || after === undefined) return {};

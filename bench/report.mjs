@@ -26,7 +26,7 @@ export function formatNumber(value) {
 function wantedText({ ratio, value } = {}, better) {
   const parts = [];
   if (ratio) parts.push(`ratio ≥ ${ratio}`);
-  if (value) parts.push(`${better === "lower" ? "≤" : "≥"} ${formatNumber(value)}`);
+  if (value !== undefined) parts.push(`${better === "lower" ? "≤" : "≥"} ${formatNumber(value)}`);
   return parts.join(", ");
 }
 
@@ -38,7 +38,9 @@ function ratioOf(figure, polymq, peer) {
 
 function cell(outcome, figure) {
   if (!outcome) return "not run";
-  if (outcome.missing) return `missing: ${outcome.missing.replaceAll("|", "/").replaceAll("\n", " ")}`;
+  // A broker that failed half-way keeps the figures it did reach only where a row has several.
+  if (outcome.missing && outcome.median?.[figure.name] === undefined)
+    return `missing: ${outcome.missing.replaceAll("|", "/").replaceAll("\n", " ")}`;
   return formatNumber(outcome.median[figure.name]);
 }
 
@@ -76,7 +78,7 @@ export function tableLines(scenario, outcomes, date) {
   return figuresOf(scenario).map((figure, index) => {
     const ratio = ratioOf(figure, polymq?.median?.[figure.name], peer?.median?.[figure.name]);
     const title = figure.unit ? `${figure.name}, ${figure.unit}` : figure.name;
-    const common = [scenario.name, title, cell(polymq, figure), cell(peer, figure)];
+    const common = [scenario.label ?? scenario.name, title, cell(polymq, figure), cell(peer, figure)];
     const extra = details.map((detail) => (index === 0 ? detailCell(detail, [polymq, peer]) : ""));
     return [
       ...common,

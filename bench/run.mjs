@@ -116,11 +116,12 @@ function prepareRabbitMQ(values) {
   return () => new RabbitMQ(values.data, { server });
 }
 
-function measureOnce(broker, scenario, options) {
-  if (scenario.kind === "hold") return measureHold(broker, scenario);
+async function measureOnce(broker, scenario, options, figures) {
   if (scenario.kind === "backlog")
-    return measureBacklog(broker, scenario, options, (text) => say(`    ${broker.name}: ${text}`));
-  return measureThroughput(broker, scenario, options);
+    return measureBacklog(broker, scenario, options, figures, (text) => say(`    ${broker.name}: ${text}`));
+  const measured =
+    scenario.kind === "hold" ? measureHold(broker, scenario) : measureThroughput(broker, scenario, options);
+  Object.assign(figures, await measured);
 }
 
 async function startAll(all, outcomes) {
@@ -146,15 +147,16 @@ async function runRound(brokers, scenario, options, outcomes) {
     const outcome = outcomes[broker.name];
     if (outcome.missing) continue;
     await waitQuiet(brokers.map(({ pid }) => pid).filter(Boolean));
+    const figures = {};
     try {
-      const figures = await measureOnce(broker, scenario, options);
-      outcome.rounds.push(figures);
+      await measureOnce(broker, scenario, options, figures);
       const { name } = scenario.figure ?? { name: Object.keys(figures)[0] };
       say(`  ${broker.name}: ${name} ${figures[name]?.toFixed(2) ?? "n/a"}`);
     } catch (error) {
       outcome.missing = `failed in round ${outcome.rounds.length + 1}: ${error.message}`;
-      say(`  ${broker.name}: ${error.message}`);
+      say(`  ${broker.name}: ${outcome.missing}`);
     }
+    if (Object.keys(figures).length > 0) outcome.rounds.push(figures);
   }
 }
 
@@ -209,7 +211,7 @@ async function main() {
   }
   printTable(lines);
   say(`results: ${results.file}`);
-  const order = scenarios.map(({ name }) => name);
+  const order = scenarios.map(({ label, name }) => label ?? name);
   if (values["update-docs"]) say(`updated ${updateDocs(lines, order, machine, results.versions)}`);
 }
 

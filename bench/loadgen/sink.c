@@ -70,6 +70,12 @@ static void method_received(struct peer *p, uint32_t method) {
   case CONNECTION_CLOSE: answer(p, 0, CONNECTION_CLOSE_OK, "", 0); break;
   case CHANNEL_OPEN: answer(p, 1, CHANNEL_OPEN_OK, "\0\0\0\0", 4); break;
   case CONFIRM_SELECT: answer(p, 1, CONFIRM_SELECT_OK, "", 0); break;
+  case EXCHANGE_DECLARE: answer(p, 1, EXCHANGE_DECLARE_OK, "", 0); break;
+  case EXCHANGE_DELETE: answer(p, 1, EXCHANGE_DELETE_OK, "", 0); break;
+  case QUEUE_DECLARE: answer(p, 1, QUEUE_DECLARE_OK, "\0\0\0\0\0\0\0\0", 9); break; // nameless, empty
+  case QUEUE_BIND: answer(p, 1, QUEUE_BIND_OK, "", 0); break;
+  case QUEUE_PURGE: answer(p, 1, QUEUE_PURGE_OK, "\0\0\0", 4); break;
+  case QUEUE_DELETE: answer(p, 1, QUEUE_DELETE_OK, "\0\0\0", 4); break;
   case BASIC_QOS: answer(p, 1, BASIC_QOS_OK, "", 0); break;
   case BASIC_CONSUME: p->consuming = true; break;
   case BASIC_PUBLISH: p->published++; break;
