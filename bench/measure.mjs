@@ -1,7 +1,7 @@
 // One run of one row against one broker, and what is taken down about it.
 import { spawnSync } from "node:child_process";
 import { generate, sleep } from "./generator.mjs";
-import { sampleTree, watchRss } from "./process-tree.mjs";
+import { machineCpuSeconds, sampleTree, watchRss } from "./process-tree.mjs";
 import { logSyncs } from "./prometheus.mjs";
 
 const MIB = 2 ** 20;
@@ -27,7 +27,11 @@ async function deleteQueues(broker, args) {
 }
 
 async function snapshot(broker) {
-  return { tree: sampleTree(broker.pid), syncs: logSyncs(await broker.metrics()) };
+  return {
+    tree: sampleTree(broker.pid),
+    machineCpu: machineCpuSeconds(),
+    syncs: logSyncs(await broker.metrics()),
+  };
 }
 
 /** A throughput row: saturating or at a fixed rate, for a fixed time. */
@@ -82,6 +86,11 @@ function summarize(result, { start, end }, scenario) {
         ? syncs / (result.confirmed / scenario.countSyncs)
         : undefined,
     generatorCores: result.cpu_seconds / result.seconds,
+    // What the rest of the machine took away; with a foreign broker that includes the broker.
+    otherCores:
+      cpu === undefined
+        ? undefined
+        : Math.max(0, end.machineCpu - start.machineCpu - cpu - result.cpu_seconds) / result.seconds,
     blockedSeconds: result.blocked_seconds,
     nacked: result.nacked,
   };

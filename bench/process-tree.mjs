@@ -50,6 +50,13 @@ export function sampleTree(pid) {
   return { cpuSeconds: ticks / TICKS_PER_SECOND, rssBytes: pages * PAGE_BYTES };
 }
 
+/** CPU seconds all processes of the machine have used since it started; idle and waiting do not count. */
+export function machineCpuSeconds() {
+  const fields = readFileSync("/proc/stat", "latin1").split("\n")[0].trim().split(/\s+/).slice(1).map(Number);
+  const [user, nice, system, , , interrupts, softInterrupts] = fields;
+  return (user + nice + system + interrupts + softInterrupts) / TICKS_PER_SECOND;
+}
+
 /** Samples resident memory until stopped; stop() returns the highest value seen, in bytes. */
 export function watchRss(pid, intervalMs = 250) {
   let peak = sampleTree(pid)?.rssBytes;
@@ -65,14 +72,13 @@ export function watchRss(pid, intervalMs = 250) {
   };
 }
 
-/** Waits until the processes are at rest, so that one broker's tidying is not another's load. */
-export async function waitQuiet(pids, limitMs = 10_000) {
+/** Waits for a machine at rest: one broker's tidying must not be another's load, nor anybody else's work. */
+export async function waitQuiet(limitMs = 15_000) {
   const until = Date.now() + limitMs;
-  const total = () => pids.reduce((sum, pid) => sum + (sampleTree(pid)?.cpuSeconds ?? 0), 0);
-  for (let before = total(); Date.now() < until; ) {
+  for (let before = machineCpuSeconds(); Date.now() < until; ) {
     await new Promise((resolve) => setTimeout(resolve, 500));
-    const now = total();
-    if (now - before <= 0.03) return;
+    const now = machineCpuSeconds();
+    if (now - before <= 0.05) return;
     before = now;
   }
 }

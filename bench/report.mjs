@@ -50,6 +50,7 @@ const details = [
   { title: "confirm p50 / p99 ms", names: ["confirm p50", "confirm p99"] },
   { title: "CPU s per million", names: ["cpuSecondsPerMillion"] },
   { title: "RSS MiB", names: ["rssMiB"] },
+  { title: "other load, cores", names: ["otherCores"] },
   { title: "syncs per round", names: ["syncsPerRound"] },
   { title: "disk bytes per publish", names: ["diskBytesPerPublish"] },
 ];

@@ -16,12 +16,14 @@ import { allScenarios, selectScenarios } from "./scenarios.mjs";
 import { proveGenerator } from "./self-check.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const otherCoresMax = 0.2;
 const say = (text) => console.error(text);
 
 const optionTable = {
   only: { type: "string" },
   list: { type: "boolean" },
   rounds: { type: "string", default: "3" },
+  retries: { type: "string", default: "2" },
   seconds: { type: "string", default: "5" },
   warmup: { type: "string", default: "2" },
   brokers: { type: "string", default: "polymq,rabbitmq" },
@@ -42,6 +44,7 @@ const help = `npm run bench -- [options]
   --only NAMES        rows to run, comma-separated, * as wildcard (all)
   --list              show the rows
   --rounds N          interleaved rounds, medians are reported (3)
+  --retries N         repeat a run up to N times while other processes use more than 0.2 cores (2)
   --seconds S         measured seconds of a run (5)     --warmup S  before it (2)
   --brokers LIST      polymq,rabbitmq
   --target HOST:PORT  measure a running AMQP server instead; --target-pid PID for its CPU and memory
@@ -62,6 +65,7 @@ function numericOptions(values) {
   };
   return {
     rounds: Math.max(1, number("rounds")),
+    retries: number("retries"),
     seconds: number("seconds"),
     warmup: number("warmup"),
     limitSeconds: number("limit"),
@@ -124,6 +128,24 @@ async function measureOnce(broker, scenario, options, figures) {
   Object.assign(figures, await measured);
 }
 
+/** A run that shared the machine with other work is repeated; the quietest attempt counts. */
+async function measureUndisturbed(broker, scenario, options) {
+  let best;
+  for (let attempt = 0; attempt <= options.retries; attempt++) {
+    const figures = {};
+    await waitQuiet();
+    try {
+      await measureOnce(broker, scenario, options, figures);
+    } catch (error) {
+      throw Object.assign(error, { figures });
+    }
+    if (!best || figures.otherCores < best.otherCores) best = figures;
+    if (!(best.otherCores > otherCoresMax)) return best;
+    say(`  ${broker.name}: other processes used ${figures.otherCores.toFixed(2)} cores meanwhile`);
+  }
+  return best;
+}
+
 async function startAll(all, outcomes) {
   const started = [];
   for (const { name, make, missing } of all) {
@@ -146,13 +168,13 @@ async function runRound(brokers, scenario, options, outcomes) {
   for (const broker of brokers) {
     const outcome = outcomes[broker.name];
     if (outcome.missing) continue;
-    await waitQuiet(brokers.map(({ pid }) => pid).filter(Boolean));
-    const figures = {};
+    let figures = {};
     try {
-      await measureOnce(broker, scenario, options, figures);
+      figures = await measureUndisturbed(broker, scenario, options);
       const { name } = scenario.figure ?? { name: Object.keys(figures)[0] };
       say(`  ${broker.name}: ${name} ${figures[name]?.toFixed(2) ?? "n/a"}`);
     } catch (error) {
+      figures = error.figures ?? figures;
       outcome.missing = `failed in round ${outcome.rounds.length + 1}: ${error.message}`;
       say(`  ${broker.name}: ${outcome.missing}`);
     }

@@ -108,6 +108,7 @@ static const uint8_t *body_piece(struct connection *c, const uint8_t *p, const u
 
 static void header_received(struct connection *c, const uint8_t *payload, uint64_t now) {
   c->body_left = get64(payload + 4);
+  if (c->body_left != opt.body) broken("a message came with a body of another size than --body");
   c->stamp_len = 0;
   if (c->body_left == 0) message_received(c, now);
 }
