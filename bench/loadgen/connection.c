@@ -109,9 +109,9 @@ const uint8_t *connection_expect(struct connection *c, uint32_t method, uint32_t
 
 static void put_capabilities(struct buffer *b) {
   static const char *const names[] = {"publisher_confirms", "basic.nack", "connection.blocked",
-                                      "consumer_cancel_notify"};
+                                      "consumer_cancel_notify", "authentication_failure_close"};
   struct buffer inner = {0}, table = {0};
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 5; i++) {
     put_shortstr(&inner, names[i]);
     put8(&inner, 't');
     put8(&inner, 1);

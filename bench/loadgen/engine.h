@@ -29,6 +29,7 @@ void report_print(void);
 void publish_prepare(uint32_t frame_max);
 void producer_prepare(struct connection *c, int producers);
 void produce(struct connection *c, uint64_t now);
+uint64_t due_at(const struct connection *c, uint64_t n); // --rate only
 
 // receive.c
 void receive(struct connection *c);

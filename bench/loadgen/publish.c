@@ -78,8 +78,8 @@ void producer_prepare(struct connection *c, int producers) {
   c->quota = opt.messages / (uint64_t)producers + ((uint64_t)c->index < opt.messages % (uint64_t)producers);
 }
 
-// When message number n of this producer is due. Producers are staggered over one period.
-static uint64_t due_at(const struct connection *c, uint64_t n) {
+// ns. When message number n of this producer is due. Producers are staggered over one period.
+uint64_t due_at(const struct connection *c, uint64_t n) {
   double period = opt.producers / opt.rate * 1e9;
   return loop_started + (uint64_t)(((double)n + (double)c->index / opt.producers) * period);
 }
