@@ -91,6 +91,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   private readonly unused: UnusedWatch | null;
   private retryRoom: RetryRoom | null = null;
   private loading = false;
+  /** A message that is due on arrival, while it is offered to consumers; otherwise -1. */
+  private arriving = -1;
   private readonly delivery: MutableDelivery;
   private readonly hooks: QueueHooks;
 
@@ -117,7 +119,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.writeBehind = durability === "memory";
     this.synced = durability === "fsync";
     this.consumerTimeoutMs = options.consumerTimeoutMs ?? context.consumerTimeoutMs;
-    this.deliveryLimit = options.deliveryLimit ?? (options.type === "quorum" ? context.quorumDeliveryLimit : -1);
+    this.deliveryLimit =
+      options.deliveryLimit ?? (options.type === "quorum" ? context.quorumDeliveryLimit : -1);
     this.order = new QueueOrder(context.store.table, options.priorityMax ?? 0, options.discipline === "lifo");
     this.consumers = new ConsumerGroup(options.singleActiveConsumer === true);
     this.expiry = new HeadExpiry(options.messageTtlMs, context.store.table, context.clock, () =>
@@ -171,12 +174,15 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private admit(slot: number): void {
     this.makeReady(slot);
-    const { lengthMax, lengthBytesMax, messageTtlMs } = this.declaration.options;
+    const { lengthMax, lengthBytesMax } = this.declaration.options;
+    const due = this.expiry.active && this.expiry.isDue(slot);
+    if (due) this.arriving = slot;
     if (lengthMax !== undefined || lengthBytesMax !== undefined) this.enforceLength();
-    if (messageTtlMs === 0 && this.order.length > 0) {
-      this.run();
-      this.expireHead();
-    }
+    if (!due) return;
+    // No time to live at all: to a consumer that waits for it now, or to nobody.
+    this.run();
+    this.arriving = -1;
+    this.expireHead();
   }
 
   private makeReady(slot: number): void {
@@ -273,7 +279,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
         return;
       }
       const slot = this.order.peek();
-      if (this.expiry.active && this.expiry.isDue(slot)) {
+      if (this.expiry.active && slot !== this.arriving && this.expiry.isDue(slot)) {
         this.expireOne(this.order.pop());
         continue;
       }
