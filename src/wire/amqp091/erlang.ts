@@ -62,9 +62,13 @@ function valueTerm({ type, value }: TypedValue): string {
   }
 }
 
+/** A value as it stands between quotes: strings bare, all else as a term. */
+export function valueText(typed: TypedValue): string {
+  return typed.type === "string" ? (typed.value as string) : valueTerm(typed);
+}
+
 /** As the text of an inequivalent argument shows it: "the value '1000' of type 'signedint'" or "none". */
 export function argumentText(typed: TypedValue | undefined): string {
   if (typed === undefined) return "none";
-  const shown = typed.type === "string" ? (typed.value as string) : valueTerm(typed);
-  return `the value '${shown}' of type '${typeName(typed)}'`;
+  return `the value '${valueText(typed)}' of type '${typeName(typed)}'`;
 }

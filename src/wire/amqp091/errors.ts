@@ -1,7 +1,7 @@
 import { BrokerError, type ErrorCode, type ErrorDetail } from "../../base/errors.ts";
 import type { Table, TypedValue } from "../../message/values.ts";
 import { REPLY_CODES } from "./codec/methods.ts";
-import { argumentText } from "./erlang.ts";
+import { argumentText, valueText } from "./erlang.ts";
 
 export type ReplyName = keyof typeof REPLY_CODES;
 
@@ -86,16 +86,24 @@ function isTyped(value: unknown): value is TypedValue {
   return typeof value === "object" && value !== null && "type" in value;
 }
 
+/** A typed value, from the declaration itself where the broker knows only what it means. */
+function argumentOf(option: string, value: unknown, table: Table | null | undefined): unknown {
+  if (isTyped(value)) return value;
+  return table === undefined || table === null ? value : table.get(option);
+}
+
 function inequivalent(detail: ErrorDetail, scope: ErrorScope): string {
   const option = optionName(detail);
-  const show = (value: unknown, table: Table | null | undefined): string => {
-    if (!option.startsWith("x-") && option !== "alternate-exchange") return `'${value}'`;
-    if (isTyped(value)) return argumentText(value);
-    if (table !== undefined && table !== null) return argumentText(table.get(option));
+  const isArgument = option.startsWith("x-") || option === "alternate-exchange";
+  const now = isArgument ? argumentOf(option, detail.received, scope.received) : detail.received;
+  const then = isArgument ? argumentOf(option, detail.current, scope.current) : detail.current;
+  // RabbitMQ names the type only where one side has no such argument.
+  const both = isTyped(now) && isTyped(then);
+  const show = (value: unknown): string => {
+    if (isTyped(value)) return both ? `'${valueText(value)}'` : argumentText(value);
     return value === undefined || value === null ? "none" : `'${value}'`;
   };
-  const received = show(detail.received, scope.received);
-  const current = show(detail.current, scope.current);
+  const [received, current] = [show(now), show(then)];
   return `inequivalent arg '${option}' for ${named("queue", detail, scope)}: received ${received} but current is ${current}`;
 }
 
@@ -132,11 +140,8 @@ const MAPPINGS: Readonly<Record<ErrorCode, Mapping>> = {
     (d, s) => `deletion of system ${named("exchange", d, s)} not allowed`,
   ],
   "internal-exchange": ["ACCESS_REFUSED", (d, s) => `cannot publish to internal ${named("exchange", d, s)}`],
-  // 503 on the connection up to 3.x; later releases close the channel only.
-  "exchange-type-unknown": [
-    "PRECONDITION_FAILED",
-    (d) => `unknown exchange type '${d.type ?? d.name ?? ""}'`,
-  ],
+  // As RabbitMQ up to 4.2, which client libraries' own tests rely on; later releases close the channel only.
+  "exchange-type-unknown": ["COMMAND_INVALID", (d) => `unknown exchange type '${d.type ?? d.name ?? ""}'`],
   inequivalent: ["PRECONDITION_FAILED", inequivalent],
   "argument-invalid": [
     "PRECONDITION_FAILED",
