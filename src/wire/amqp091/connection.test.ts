@@ -68,7 +68,7 @@ describe("the plain path", () => {
     expect(deliver?.name).toBe("basic.deliver");
     expect(header?.payload).toEqual(contentHeader(300_000));
     expect(Math.max(...bodies.map(({ payload }) => payload.length))).toBe(4088);
-    expect(Buffer.concat(bodies.map(({ payload }) => payload))).toEqual(body);
+    expect(Buffer.concat(bodies.map(({ payload }) => payload)).equals(body)).toBe(true);
   });
 
   it("delivers on the consumer's channel what came in on another", async () => {

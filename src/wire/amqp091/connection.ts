@@ -27,6 +27,7 @@ type Phase = Handshake | OpenConnection | Closing | { readonly kind: "done" };
 /** One client connection, from accept to close, in one of four phases. */
 export class AmqpConnection implements ConnectionHandler {
   private phase: Phase;
+  private early: Buffer | null = null;
   private readonly context: ProtocolContext;
   private readonly transport: Transport;
   private readonly alarm: AlarmState;
@@ -48,11 +49,24 @@ export class AmqpConnection implements ConnectionHandler {
     this.phase = new Handshake(context, transport, {
       opened: (negotiated) => this.opened(negotiated),
       refused: () => this.close(true, CLOSING_MS_MAX),
+      replay: (early) => this.readEarly(early),
       dropped: () => this.close(false, SILENCE_MS),
     });
   }
 
   read(bytes: Uint8Array, start: number, end: number): number {
+    if (this.early === null) return this.advance(bytes, start, end);
+    this.readEarly(Buffer.concat([this.early, bytes.subarray(start, end)]));
+    return end;
+  }
+
+  /** Bytes of our own: what is left over stays in front until a read has taken it all. */
+  private readEarly(bytes: Buffer): void {
+    const consumed = this.advance(bytes, 0, bytes.length);
+    this.early = consumed < bytes.length ? bytes.subarray(consumed) : null;
+  }
+
+  private advance(bytes: Uint8Array, start: number, end: number): number {
     let at = start;
     for (;;) {
       const phase = this.phase;

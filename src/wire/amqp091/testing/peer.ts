@@ -95,6 +95,11 @@ export class FakePeer implements Transport {
     this.write(methodFrame(channel, name, values));
   }
 
+  /** Raw output since the last call. */
+  takeWritten(): Buffer[] {
+    return this.written.splice(0);
+  }
+
   /** Frames that the broker sent since the last call. */
   frames(): SentFrame[] {
     this.outbox.run();
