@@ -1,0 +1,167 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { ManualClock } from "../base/clock.ts";
+import { type Admin, type AdminSource, type BrokerStats, openAdmin } from "./index.ts";
+
+const STATS: BrokerStats = {
+  channels: 2,
+  queues: 3,
+  consumers: 4,
+  messagesReady: 5,
+  messagesUnacked: 6,
+  published: 100,
+  confirmed: 90,
+  delivered: 80,
+  acked: 70,
+  redelivered: 8,
+  returned: 1,
+  unroutable: 2,
+  dropped: { expired: 7, maxlen: 3 },
+  logBytes: 4096,
+  logSyncs: 11,
+  commitRounds: 12,
+  arenaBytesUsed: 1024,
+  arenaBytesMax: 2048,
+  alarms: [],
+};
+
+const opened: Admin[] = [];
+afterEach(async () => {
+  for (const admin of opened.splice(0)) await admin.close();
+});
+
+async function open(changes: Partial<AdminSource> = {}) {
+  const clock = new ManualClock();
+  const source: AdminSource = {
+    stats: () => STATS,
+    connections: () => 9,
+    unready: () => null,
+    overview: () => ({
+      product: "PolyMQ",
+      version: "1.2.3",
+      engine: "memory:",
+      durability: "memory",
+      dataDirectory: null,
+      listeners: [{ name: "amqp", url: "amqp://127.0.0.1:5672", host: "127.0.0.1", port: 5672 }],
+    }),
+    ...changes,
+  };
+  const admin = await openAdmin({ host: "127.0.0.1", port: 0, source, clock });
+  opened.push(admin);
+  const get = (path: string) => fetch(`http://127.0.0.1:${admin.address.port}${path}`);
+  const metrics = async () => readMetrics(await (await get("/metrics")).text());
+  return { admin, clock, get, metrics };
+}
+
+function stall(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
+/** "name{labels}" -> value */
+function readMetrics(page: string): Map<string, number> {
+  const lines = page.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.split(" ").at(-1))]));
+}
+
+test("GET / says what runs and where it listens", async () => {
+  const { clock, get } = await open();
+  clock.advance("90s");
+  expect(await (await get("/")).json()).toMatchObject({
+    product: "PolyMQ",
+    version: "1.2.3",
+    uptimeSeconds: 90,
+    dataDirectory: null,
+    listeners: [{ name: "amqp", port: 5672 }],
+    processId: process.pid,
+  });
+});
+
+describe("health", () => {
+  test("ready, and alarms do not change that", async () => {
+    const { get } = await open({ stats: () => ({ ...STATS, alarms: ["disk"] }) });
+    const response = await get("/readyz");
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ status: "ready", alarms: ["disk"] });
+  });
+
+  test("live but not ready while starting", async () => {
+    const { get } = await open({ unready: () => "starting", stats: () => null });
+    expect((await get("/livez")).status).toBe(200);
+    const response = await get("/readyz");
+    expect(response.status).toBe(503);
+    expect(await response.json()).toEqual({ status: "unready", reason: "starting" });
+    expect((await get("/metrics")).status).toBe(200);
+  });
+
+  test("an unknown path is not found", async () => {
+    const { get } = await open();
+    expect((await get("/nothing")).status).toBe(404);
+  });
+});
+
+describe("metrics", () => {
+  test("show what the broker counts, under names that Prometheus expects", async () => {
+    const { metrics } = await open();
+    expect(Object.fromEntries(await metrics())).toMatchObject({
+      polymq_connections: 9,
+      polymq_channels: 2,
+      polymq_queues: 3,
+      polymq_consumers: 4,
+      polymq_messages_ready: 5,
+      polymq_messages_unacked: 6,
+      polymq_messages_published_total: 100,
+      polymq_messages_confirmed_total: 90,
+      polymq_messages_delivered_total: 80,
+      polymq_messages_acked_total: 70,
+      polymq_messages_redelivered_total: 8,
+      polymq_messages_returned_total: 1,
+      polymq_messages_unroutable_total: 2,
+      'polymq_messages_dropped_total{reason="expired"}': 7,
+      'polymq_messages_dropped_total{reason="maxlen"}': 3,
+      polymq_log_bytes: 4096,
+      polymq_log_syncs_total: 11,
+      polymq_commit_rounds_total: 12,
+      polymq_arena_used_bytes: 1024,
+      polymq_arena_limit_bytes: 2048,
+      polymq_alarms: 0,
+    });
+  });
+
+  test("totals are the broker's, however often they are read", async () => {
+    const { metrics } = await open();
+    await metrics();
+    expect((await metrics()).get("polymq_messages_published_total")).toBe(100);
+  });
+
+  test("commit rounds fill a histogram", async () => {
+    const { admin, metrics } = await open();
+    for (const seconds of [0.0002, 0.002, 0.2]) admin.observeCommit(seconds);
+    const values = await metrics();
+    expect(values.get('polymq_commit_duration_seconds_bucket{le="0.001"}')).toBe(1);
+    expect(values.get("polymq_commit_duration_seconds_count")).toBe(3);
+  });
+
+  test("lag is that of the event loop, not of the timer that measures it", async () => {
+    const { metrics } = await open();
+    const lag = async () => (await metrics()).get('polymq_event_loop_lag_seconds{quantile="1"}')!;
+    // The first stalls may come before the measuring timer has begun to tick.
+    await vi.waitUntil(async () => {
+      stall(60);
+      return (await lag()) > 0.02;
+    });
+  });
+
+  test("two brokers in a process do not add up", async () => {
+    const one = await open();
+    const other = await open({ stats: () => ({ ...STATS, published: 1 }) });
+    expect((await one.metrics()).get("polymq_messages_published_total")).toBe(100);
+    expect((await other.metrics()).get("polymq_messages_published_total")).toBe(1);
+  });
+});
+
+test("closing does not wait for a scraper that keeps its connection", async () => {
+  const { admin, get } = await open();
+  await (await get("/livez")).text();
+  await admin.close();
+  await expect(get("/livez")).rejects.toThrow();
+});

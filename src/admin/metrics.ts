@@ -1,0 +1,138 @@
+import type { Context } from "hono";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { EventLoopLag } from "./event-loop-lag.ts";
+import type { AdminSource, BrokerStats } from "./source.ts";
+
+type Row = readonly [name: string, help: string, read: (stats: BrokerStats) => number];
+
+const GAUGES: readonly Row[] = [
+  ["polymq_channels", "Open channels", (stats) => stats.channels],
+  ["polymq_queues", "Queues", (stats) => stats.queues],
+  ["polymq_consumers", "Consumers", (stats) => stats.consumers],
+  ["polymq_messages_ready", "Messages that wait for a consumer", (stats) => stats.messagesReady],
+  ["polymq_messages_unacked", "Messages delivered and not settled", (stats) => stats.messagesUnacked],
+  ["polymq_log_bytes", "Bytes the logs take on their medium", (stats) => stats.logBytes],
+  ["polymq_arena_used_bytes", "Message and socket memory in use", (stats) => stats.arenaBytesUsed],
+  ["polymq_arena_limit_bytes", "Message and socket memory at most", (stats) => stats.arenaBytesMax],
+  ["polymq_alarms", "Alarms that hold publishers back", (stats) => stats.alarms.length],
+];
+
+const COUNTERS: readonly Row[] = [
+  ["polymq_messages_published_total", "Messages published", (stats) => stats.published],
+  ["polymq_messages_confirmed_total", "Publishes confirmed", (stats) => stats.confirmed],
+  ["polymq_messages_delivered_total", "Deliveries", (stats) => stats.delivered],
+  ["polymq_messages_acked_total", "Deliveries acknowledged", (stats) => stats.acked],
+  ["polymq_messages_redelivered_total", "Deliveries of messages seen before", (stats) => stats.redelivered],
+  ["polymq_messages_returned_total", "Mandatory messages returned", (stats) => stats.returned],
+  ["polymq_messages_unroutable_total", "Messages that no queue took", (stats) => stats.unroutable],
+  ["polymq_log_syncs_total", "Syncs of log files to stable storage", (stats) => stats.logSyncs],
+  ["polymq_commit_rounds_total", "Commit rounds", (stats) => stats.commitRounds],
+];
+
+/** From a round that only reaches the page cache to a disk that stalls. */
+const COMMIT_BUCKETS_SECONDS = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
+];
+
+/** `GET /metrics`. Has a registry of its own, so that brokers in one process do not add up. */
+export class Metrics {
+  private readonly registry = new Registry();
+  private readonly source: AdminSource;
+  private readonly commits: Histogram;
+  private readonly lag = new EventLoopLag();
+  private readonly gauges: readonly Gauge[];
+  private readonly counters: readonly Counter[];
+  private readonly dropped: Counter<"reason">;
+  private readonly connections: Gauge;
+  private readonly lagGauge: Gauge<"quantile">;
+  private readonly memory: Gauge<"kind">;
+  private readonly residentMemory: Gauge;
+  private readonly cpu: Counter;
+
+  constructor(source: AdminSource) {
+    const registers = [this.registry];
+    this.source = source;
+    this.gauges = GAUGES.map(([name, help]) => new Gauge({ name, help, registers }));
+    this.counters = COUNTERS.map(([name, help]) => new Counter({ name, help, registers }));
+    this.dropped = new Counter({
+      name: "polymq_messages_dropped_total",
+      help: "Messages thrown away as their queue was told to",
+      labelNames: ["reason"],
+      registers,
+    });
+    this.connections = new Gauge({ name: "polymq_connections", help: "Open connections", registers });
+    this.lagGauge = new Gauge({
+      name: "polymq_event_loop_lag_seconds",
+      help: "Lateness of the event loop since the last scrape; quantile 1 is the maximum",
+      labelNames: ["quantile"],
+      registers,
+    });
+    this.residentMemory = new Gauge({
+      name: "polymq_resident_memory_bytes",
+      help: "Resident memory of the process",
+      registers,
+    });
+    this.memory = new Gauge({
+      name: "polymq_memory_bytes",
+      help: "Memory of the process by kind, as Node.js reports it",
+      labelNames: ["kind"],
+      registers,
+    });
+    this.cpu = new Counter({ name: "polymq_cpu_seconds_total", help: "CPU time of the process", registers });
+    const { version, engine } = source.overview();
+    new Gauge({
+      name: "polymq_build_info",
+      help: "Always 1; what runs is in the labels",
+      labelNames: ["version", "engine", "node"],
+      registers,
+    }).set({ version, engine, node: process.versions.node }, 1);
+    this.commits = new Histogram({
+      name: "polymq_commit_duration_seconds",
+      help: "Duration of commit rounds: write and sync",
+      buckets: COMMIT_BUCKETS_SECONDS,
+      registers,
+    });
+  }
+
+  observeCommit(seconds: number): void {
+    this.commits.observe(seconds);
+  }
+
+  async respond(context: Context): Promise<Response> {
+    this.refresh();
+    return context.body(await this.registry.metrics(), 200, { "content-type": this.registry.contentType });
+  }
+
+  stop(): void {
+    this.lag.stop();
+    this.registry.clear();
+  }
+
+  private refresh(): void {
+    const stats = this.source.stats();
+    if (stats !== null) this.refreshBroker(stats);
+    this.connections.set(this.source.connections());
+    const lag = this.lag.read();
+    this.lagGauge.set({ quantile: "0.5" }, lag.p50);
+    this.lagGauge.set({ quantile: "0.99" }, lag.p99);
+    this.lagGauge.set({ quantile: "1" }, lag.max);
+    const { rss, ...kinds } = process.memoryUsage();
+    this.residentMemory.set(rss);
+    for (const [kind, bytes] of Object.entries(kinds)) this.memory.set({ kind }, bytes);
+    const { user, system } = process.cpuUsage();
+    setTotal(this.cpu, (user + system) / 1e6);
+  }
+
+  private refreshBroker(stats: BrokerStats): void {
+    for (const [i, [, , read]] of GAUGES.entries()) this.gauges[i]!.set(read(stats));
+    for (const [i, [, , read]] of COUNTERS.entries()) setTotal(this.counters[i]!, read(stats));
+    this.dropped.reset();
+    for (const [reason, count] of Object.entries(stats.dropped)) this.dropped.inc({ reason }, count);
+  }
+}
+
+/** The broker counts by itself, in plain numbers; prom-client only knows how to add. */
+function setTotal(counter: Counter, total: number): void {
+  counter.reset();
+  counter.inc(total);
+}

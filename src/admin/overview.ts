@@ -1,0 +1,15 @@
+import type { Context } from "hono";
+import type { Clock } from "../base/clock.ts";
+import type { AdminSource } from "./source.ts";
+
+/** `GET /`: what runs here, and where it listens. */
+export function overview(source: AdminSource, clock: Clock): (context: Context) => Response {
+  const startedMs = clock.monotonic();
+  return (context) =>
+    context.json({
+      ...source.overview(),
+      uptimeSeconds: Math.floor((clock.monotonic() - startedMs) / 1000),
+      node: process.versions.node,
+      processId: process.pid,
+    });
+}

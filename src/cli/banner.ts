@@ -1,0 +1,78 @@
+import { isIP } from "node:net";
+import type { ListenerOverview } from "../admin/index.ts";
+import { environmentName, type Settings } from "../config.ts";
+import { PRODUCT, VERSION } from "../version.ts";
+
+export interface BannerFacts {
+  readonly settings: Settings;
+  readonly listeners: readonly ListenerOverview[];
+  readonly dataDirectory: string | null;
+}
+
+export const READY = `${PRODUCT} ready`;
+
+/** Version, data directory, every listener, and how to send a first message. */
+export function banner({ settings, listeners, dataDirectory }: BannerFacts): string {
+  const kept = dataDirectory ?? "none: messages are gone when the broker stops";
+  const rows = [
+    ["data", dataDirectory === null ? kept : `${kept}  (durability ${settings.durability})`],
+    ...listeners.map(({ name, url }) => [name, `${url}${LISTENER_NOTES[name] ?? ""}`]),
+  ];
+  const warnings = exposureWarnings(settings, listeners).map((text) => `\nWarning: ${text}`);
+  return `${[
+    `${PRODUCT} ${VERSION}`,
+    "",
+    ...rows.map(([name, text]) => `  ${name!.padEnd(6)} ${text}`),
+    ...firstMessage(settings, listeners),
+    ...warnings,
+  ].join("\n")}\n\n`;
+}
+
+const LISTENER_NOTES: Readonly<Record<string, string>> = {
+  http: "/  (also /livez, /readyz, /metrics)",
+};
+
+function firstMessage(settings: Settings, listeners: readonly ListenerOverview[]): string[] {
+  const amqp = listeners.find(({ name }) => name === "amqp");
+  if (amqp === undefined) return [];
+  const defaultUser = settings.adminUser === "guest" && settings.adminPassword === "guest";
+  const user = defaultUser ? "guest:guest" : `${encodeURIComponent(settings.adminUser)}:PASSWORD`;
+  const url = clientUrl(amqp, user);
+  return [
+    "",
+    "A first message, with Python and pika (pip install pika):",
+    "",
+    `  python3 -c "import pika; c = pika.BlockingConnection(pika.URLParameters('${url}')).channel(); ` +
+      `c.queue_declare('hello'); c.basic_publish('', 'hello', b'Hello'); print(c.basic_get('hello', True))"`,
+  ];
+}
+
+/** A URL that a client on this machine can use: nobody connects to 0.0.0.0. */
+export function clientUrl({ name, host, port }: ListenerOverview, user: string): string {
+  const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
+  return `${name}://${user}@${isIP(reachable) === 6 ? `[${reachable}]` : reachable}:${port}`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** What somebody should know who opens a port to other machines. */
+export function exposureWarnings(settings: Settings, listeners: readonly ListenerOverview[]): string[] {
+  const exposed = listeners.filter(({ host }) => !isLoopback(host));
+  if (exposed.length === 0) return [];
+  const warnings = [`reachable from other machines: ${exposed.map(({ url }) => url).join(", ")}`];
+  if (exposed.some(({ name }) => name === "amqp")) {
+    warnings.push("amqp is not encrypted: passwords and messages can be read on the way; see amqps-port");
+  }
+  if (exposed.some(({ name }) => name === "http")) {
+    warnings.push("http asks for no password: whoever reaches it sees this broker's figures; see http-host");
+  }
+  if (settings.adminUser === "guest") {
+    const variables = [environmentName("adminUser"), environmentName("adminPassword")].join(" and ");
+    warnings.push(
+      `guest may log in from this machine only; for clients elsewhere set ${variables} before the first start`,
+    );
+  }
+  return warnings;
+}

@@ -1,0 +1,49 @@
+import { SystemClock } from "../base/clock.ts";
+import { loadConfiguration } from "../config/sources.ts";
+import { limitsOf } from "../config.ts";
+import { Server } from "../server.ts";
+import { PRODUCT, VERSION } from "../version.ts";
+import { banner, exposureWarnings, READY } from "./banner.ts";
+import { openLogger } from "./logger.ts";
+
+/** `polymq serve`: runs until it is told to stop. */
+export async function serve(flags: Record<string, string>, environment: NodeJS.ProcessEnv): Promise<number> {
+  const stopped = stopSignal();
+  const { settings } = await loadConfiguration(flags, environment);
+  const logger = openLogger(settings);
+  const server = await Server.start({
+    settings,
+    limits: limitsOf(settings),
+    clock: new SystemClock(),
+    logger,
+  });
+  const facts = { settings, listeners: server.listeners, dataDirectory: server.dataDirectory };
+  if (settings.logFormat === "pretty") {
+    process.stdout.write(`${banner(facts)}${READY}\n`);
+  } else {
+    // Whatever the log level: whoever starts the broker waits for this line.
+    const always = logger.child({}, { level: "info" });
+    for (const text of exposureWarnings(settings, server.listeners)) always.warn({}, text);
+    const { listeners, dataDirectory } = facts;
+    always.info({ product: PRODUCT, version: VERSION, dataDirectory, listeners }, READY);
+  }
+  const signal = await stopped;
+  logger.info({ signal, graceMs: settings.shutdownGrace }, "stopping; a second signal stops at once");
+  await server.close();
+  logger.info({}, "stopped");
+  return 0;
+}
+
+/** Resolves at the first signal; a second one ends the process where it stands, which the log survives. */
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let first = true;
+    const stop = (signal: NodeJS.Signals) => {
+      if (!first) process.exit(1);
+      first = false;
+      resolve(signal);
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+}

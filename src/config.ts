@@ -1,0 +1,311 @@
+import { CHECKPOINT_INTERVAL, ENGINE_URL } from "./config/engine-url.ts";
+import {
+  BOOLEAN,
+  BYTES,
+  choice,
+  duration,
+  formatBytes,
+  integer,
+  orOff,
+  PATH_OR_NONE,
+  PORT,
+  TEXT,
+  type ValueType,
+} from "./config/value-types.ts";
+import { checkLimits, DEFAULT_LIMITS, type Limits } from "./limits.ts";
+
+/**
+ * One setting of the broker. This declaration is all there is: the flag (`--amqp-port`), the
+ * environment variable (`POLYMQ_AMQP_PORT`), the key in the YAML file, the help, what `polymq config`
+ * prints and the table in docs/operations.md are made of it.
+ */
+export interface Option<T> {
+  /** Path of its key in the YAML file. */
+  readonly file: string;
+  readonly type: ValueType<T>;
+  /** Text, as a user would write it; may depend on the options declared above it and on the machine. */
+  readonly default: string | ((known: Known) => string);
+  /** Says what a computed default will be. */
+  readonly defaultText?: string;
+  readonly help: string;
+  /** Not to be printed. */
+  readonly secret?: true;
+}
+
+/** What a computed default may look at. */
+export interface Known {
+  text(name: string): string;
+  readonly machineMemoryBytes: number;
+}
+
+const DAY_MS = 24 * 3_600_000;
+const MiB = 1024 * 1024;
+
+function option<T>(declaration: Option<T>): Option<T> {
+  return declaration;
+}
+
+/** In whole MiB, so that it can be shown as it is meant. */
+function shareOfMachine(known: Known, share: number): number {
+  return Math.max(1, Math.floor((known.machineMemoryBytes * share) / MiB)) * MiB;
+}
+
+const STORAGE = {
+  dataDir: option({
+    file: "data-dir",
+    type: TEXT,
+    default: "./data",
+    help: "directory that holds everything the broker keeps; created when missing",
+  }),
+  engine: option({
+    file: "engine",
+    type: ENGINE_URL,
+    default: "file:",
+    help: "what keeps the messages: `file:` the data directory, `memory:` nothing but memory",
+  }),
+  durability: option({
+    file: "durability",
+    type: choice("fsync", "os", "memory"),
+    default: (known) => (known.text("engine").toLowerCase().startsWith("memory") ? "memory" : "fsync"),
+    defaultText: "`fsync`; `memory` with `engine: memory:`",
+    help: "how far a message has come when it is confirmed: stable storage, the operating system, memory",
+  }),
+  checkpointInterval: option({
+    file: "checkpoint-interval",
+    type: orOff(CHECKPOINT_INTERVAL),
+    default: "off",
+    help: "with engine memory: write the whole state to the data directory this often",
+  }),
+};
+
+const LISTENERS = {
+  host: option({
+    file: "host",
+    type: TEXT,
+    default: "127.0.0.1",
+    help: "address to listen on; 0.0.0.0 or :: for every interface",
+  }),
+  amqpPort: option({
+    file: "amqp.port",
+    type: orOff(PORT),
+    default: "5672",
+    help: "port for AMQP 0-9-1",
+  }),
+  amqpsPort: option({
+    file: "amqps.port",
+    type: orOff(PORT),
+    default: (known) => (known.text("tlsCert") === "" ? "off" : "5671"),
+    defaultText: "`5671` when `tls.cert` is set, else `off`",
+    help: "port for AMQP 0-9-1 over TLS",
+  }),
+  httpPort: option({
+    file: "http.port",
+    type: orOff(PORT),
+    default: "15672",
+    help: "port for status, health and metrics over HTTP",
+  }),
+  httpHost: option({
+    file: "http.host",
+    type: TEXT,
+    default: (known) => known.text("host"),
+    defaultText: "as `host`",
+    help: "address that the HTTP port listens on",
+  }),
+};
+
+const TLS = {
+  tlsCert: option({
+    file: "tls.cert",
+    type: PATH_OR_NONE,
+    default: "",
+    help: "file with the server's certificate chain, PEM",
+  }),
+  tlsKey: option({
+    file: "tls.key",
+    type: PATH_OR_NONE,
+    default: "",
+    help: "file with the server's private key, PEM",
+  }),
+  tlsCa: option({
+    file: "tls.ca",
+    type: PATH_OR_NONE,
+    default: "",
+    help: "file with the authorities that client certificates must come from, PEM",
+  }),
+  tlsVerifyPeer: option({
+    file: "tls.verify-peer",
+    type: BOOLEAN,
+    default: "no",
+    help: "refuse TLS clients without a certificate from `tls.ca`",
+  }),
+};
+
+const ACCESS = {
+  adminUser: option({
+    file: "admin.user",
+    type: TEXT,
+    default: "guest",
+    help: "name of the administrator that the first start on an empty data directory creates",
+  }),
+  adminPassword: option({
+    file: "admin.password",
+    type: TEXT,
+    default: "guest",
+    help: "password of that administrator; better set by environment or file than by flag",
+    secret: true,
+  }),
+};
+
+const LOGGING = {
+  logLevel: option({
+    file: "log.level",
+    type: choice("debug", "info", "warn", "error"),
+    default: "info",
+    help: "least serious entries to log",
+  }),
+  logFormat: option({
+    file: "log.format",
+    type: choice("pretty", "json"),
+    default: "pretty",
+    help: "log entries, and the start banner, for people or as one JSON object a line",
+  }),
+};
+
+const LIMITS = {
+  memoryBudget: option({
+    file: "memory.budget",
+    type: BYTES,
+    default: (known) => formatBytes(Math.min(DEFAULT_LIMITS.arenaBytes, shareOfMachine(known, 0.25))),
+    defaultText: "`256MiB`, or a quarter of a smaller machine's memory",
+    help: "memory for message bodies and socket buffers; what does not fit stays on disk",
+  }),
+  memoryHighWatermark: option({
+    file: "memory.high-watermark",
+    type: BYTES,
+    default: (known) => formatBytes(shareOfMachine(known, 0.6)),
+    defaultText: "60 % of the machine's memory",
+    help: "resident memory above which publishers are held back",
+  }),
+  diskFreeMin: option({
+    file: "disk.free-min",
+    type: BYTES,
+    default: formatBytes(DEFAULT_LIMITS.diskFreeBytesMin),
+    help: "free disk space under which publishers are held back",
+  }),
+  maxMessageBytes: option({
+    file: "max-message-bytes",
+    type: BYTES,
+    default: formatBytes(DEFAULT_LIMITS.messageBytesMax),
+    help: "largest message that is accepted",
+  }),
+  connectionMax: option({
+    file: "connection-max",
+    type: integer(1, 1_000_000),
+    default: `${DEFAULT_LIMITS.connectionsMax}`,
+    help: "connections at most",
+  }),
+  queueMax: option({
+    file: "queue-max",
+    type: integer(1, 100_000_000),
+    default: `${DEFAULT_LIMITS.queuesMax}`,
+    help: "queues at most",
+  }),
+  channelMax: option({
+    file: "amqp.channel-max",
+    type: integer(1, 65_535),
+    default: `${DEFAULT_LIMITS.channelsMax}`,
+    help: "channels a connection at most",
+  }),
+  frameMax: option({
+    file: "amqp.frame-max",
+    type: BYTES,
+    default: formatBytes(DEFAULT_LIMITS.frameBytesMax),
+    help: "largest frame that is negotiated",
+  }),
+  heartbeat: option({
+    file: "amqp.heartbeat",
+    type: orOff(duration(1000, 65_535_000)),
+    default: `${DEFAULT_LIMITS.heartbeatSeconds}s`,
+    help: "heartbeat interval that is proposed to clients, in whole seconds",
+  }),
+  handshakeTimeout: option({
+    file: "handshake-timeout",
+    type: duration(100, DAY_MS),
+    default: `${DEFAULT_LIMITS.handshakeMsMax}ms`,
+    help: "time in which a new connection must have logged in",
+  }),
+};
+
+const DELIVERY = {
+  consumerTimeout: option({
+    file: "consumer-timeout",
+    type: orOff(duration(1000, 365 * DAY_MS)),
+    default: "off",
+    help: "time after which an unacknowledged message goes back to its queue; queues may set their own",
+  }),
+  quorumDeliveryLimit: option({
+    file: "quorum-delivery-limit",
+    type: orOff(integer(0, 1_000_000)),
+    default: "20",
+    help: "unsuccessful deliveries after which a quorum queue gives a message up; queues may set their own",
+  }),
+  shutdownGrace: option({
+    file: "shutdown-grace",
+    type: duration(0, DAY_MS),
+    default: "5s",
+    help: "time that connections get to finish when the broker stops",
+  }),
+};
+
+/** In the order of evaluation: a computed default sees what stands above it. */
+export const OPTIONS = { ...STORAGE, ...TLS, ...LISTENERS, ...ACCESS, ...LIMITS, ...DELIVERY, ...LOGGING };
+
+export type OptionName = keyof typeof OPTIONS;
+export type Settings = {
+  readonly [K in OptionName]: (typeof OPTIONS)[K] extends Option<infer T> ? T : never;
+};
+
+export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
+
+/** amqpPort -> amqp-port */
+export function flagName(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+export const ENVIRONMENT_PREFIX = "POLYMQ_";
+
+/** amqpPort -> POLYMQ_AMQP_PORT */
+export function environmentName(name: string): string {
+  return `${ENVIRONMENT_PREFIX}${flagName(name).replaceAll("-", "_").toUpperCase()}`;
+}
+
+/** The option of each limit that has one. */
+const LIMIT_OPTIONS = {
+  arenaBytes: "memoryBudget",
+  memoryBytesMax: "memoryHighWatermark",
+  diskFreeBytesMin: "diskFreeMin",
+  messageBytesMax: "maxMessageBytes",
+  connectionsMax: "connectionMax",
+  queuesMax: "queueMax",
+  channelsMax: "channelMax",
+  frameBytesMax: "frameMax",
+  handshakeMsMax: "handshakeTimeout",
+} as const satisfies Partial<Record<keyof Limits, OptionName>>;
+
+/** The limits that the settings stand for. @throws RangeError in the options' own names when they contradict each other */
+export function limitsOf(settings: Settings): Limits {
+  const set = Object.entries(LIMIT_OPTIONS).map(([limit, name]) => [limit, settings[name]]);
+  const limits: Limits = {
+    ...DEFAULT_LIMITS,
+    ...Object.fromEntries(set),
+    heartbeatSeconds: Math.round((settings.heartbeat ?? 0) / 1000),
+  };
+  try {
+    checkLimits(limits);
+  } catch (error) {
+    let text = (error as Error).message;
+    for (const [limit, name] of Object.entries(LIMIT_OPTIONS)) text = text.replaceAll(limit, flagName(name));
+    throw new RangeError(text);
+  }
+  return limits;
+}

@@ -1,0 +1,130 @@
+/** PolyMQ in your own process: `const broker = await startBroker(); … await broker.stop();` */
+import type { ListenerOverview } from "./admin/index.ts";
+import { type Clock, SystemClock } from "./base/clock.ts";
+import { type Logger, silentLogger } from "./base/logger.ts";
+import { clientUrl } from "./cli/banner.ts";
+import { configure, type Given } from "./config/sources.ts";
+import { flagName, limitsOf, type OptionName } from "./config.ts";
+import type { Durability } from "./engine/engine.ts";
+import { checkLimits, type Limits } from "./limits.ts";
+import { Server } from "./server.ts";
+
+export { type Clock, ManualClock, SystemClock, type Timer } from "./base/clock.ts";
+export type { Logger } from "./base/logger.ts";
+export { ConfigError } from "./config/sources.ts";
+export { CorruptionError, type Durability, LockedError } from "./engine/engine.ts";
+export type { Limits } from "./limits.ts";
+export { ListenError } from "./server.ts";
+
+export interface ListenOptions {
+  /** Default: 127.0.0.1 */
+  readonly host?: string;
+  /** Default 0: any free port. */
+  readonly port?: number;
+}
+
+export interface TlsListenOptions {
+  readonly port?: number;
+  /** PEM files. */
+  readonly cert: string;
+  readonly key: string;
+  readonly ca?: string;
+  readonly verifyPeer?: boolean;
+}
+
+export interface BrokerOptions {
+  /** `memory:` (default), `memory:?checkpoint-dir=DIR`, `file:`, `file:/path` */
+  readonly engine?: string;
+  /** Where `file:` keeps its data; default ./data */
+  readonly dataDir?: string;
+  readonly durability?: Durability;
+  /** With `memory:`: writes the whole state to the data directory this often. */
+  readonly checkpointIntervalMs?: number;
+  readonly amqp?: ListenOptions;
+  /** Listens on the host of `amqp`. */
+  readonly amqps?: TlsListenOptions;
+  /** Status, health and metrics; default: false. */
+  readonly http?: ListenOptions | boolean;
+  /** The administrator that a first start creates; default guest, guest. */
+  readonly user?: { readonly name: string; readonly password: string };
+  readonly limits?: Partial<Limits>;
+  /** Default: no limit. Queues may set their own. */
+  readonly consumerTimeoutMs?: number;
+  /** Time that connections get to finish at `stop`; default 0, because a test has nothing to wait for. */
+  readonly shutdownGraceMs?: number;
+  /** A `ManualClock` makes TTLs, delays and time-outs a matter of `clock.advance("1h")`. */
+  readonly clock?: Clock;
+  /** Any pino-like logger; default: silent. */
+  readonly logger?: Logger;
+}
+
+export interface Endpoint {
+  /** With user and password where the protocol takes them. */
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Broker {
+  readonly amqp: Endpoint;
+  readonly amqps?: Endpoint;
+  readonly http?: Endpoint;
+  /** Closes every connection and leaves nothing behind. May be called again. */
+  stop(): Promise<void>;
+}
+
+/** Message memory of a broker in a test; one that serves says more with `limits.arenaBytes`. */
+const ARENA_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Starts a broker in this process. As many as you like: they share nothing.
+ * @throws ConfigError, LockedError, ListenError
+ */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const { settings } = configure([layerOf(options)]);
+  const limits = { ...limitsOf(settings), ...options.limits };
+  checkLimits(limits);
+  const { clock = new SystemClock(), logger = silentLogger } = options;
+  const server = await Server.start({ settings, limits, clock, logger });
+  const user = [settings.adminUser, settings.adminPassword].map(encodeURIComponent).join(":");
+  const endpoints: Record<string, Endpoint> = {};
+  for (const listener of server.listeners) endpoints[listener.name] = endpointOf(listener, user);
+  return { ...endpoints, amqp: endpoints.amqp as Endpoint, stop: () => server.close() };
+}
+
+function endpointOf(listener: ListenerOverview, user: string): Endpoint {
+  const { name, url, host, port } = listener;
+  return { url: name === "http" ? url : clientUrl(listener, user), host, port };
+}
+
+/** The options as the texts that the configuration is made of, so that both are checked by the same rules. */
+function layerOf(options: BrokerOptions): Map<OptionName, Given> {
+  const { amqp = {}, amqps, user, http = false } = options;
+  const httpListen = http === true ? {} : http;
+  const texts: Partial<Record<OptionName, string | number | undefined>> = {
+    engine: options.engine ?? "memory:",
+    dataDir: options.dataDir,
+    durability: options.durability,
+    checkpointInterval: options.checkpointIntervalMs && `${options.checkpointIntervalMs}ms`,
+    memoryBudget: options.limits?.arenaBytes ?? ARENA_BYTES,
+    host: amqp.host,
+    amqpPort: amqp.port ?? 0,
+    amqpsPort: amqps && (amqps.port ?? 0),
+    tlsCert: amqps?.cert,
+    tlsKey: amqps?.key,
+    tlsCa: amqps?.ca,
+    tlsVerifyPeer: amqps?.verifyPeer ? "yes" : undefined,
+    httpPort: httpListen === false ? "off" : (httpListen.port ?? 0),
+    httpHost: httpListen === false ? undefined : httpListen.host,
+    adminUser: user?.name,
+    adminPassword: user?.password,
+    consumerTimeout: options.consumerTimeoutMs && `${options.consumerTimeoutMs}ms`,
+    shutdownGrace: `${options.shutdownGraceMs ?? 0}ms`,
+  };
+  const layer = new Map<OptionName, Given>();
+  for (const [name, value] of Object.entries(texts)) {
+    if (value === undefined) continue;
+    layer.set(name as OptionName, { text: `${value}`, place: `option ${flagName(name)}` });
+  }
+  return layer;
+}

@@ -1,0 +1,191 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { TlsOptions } from "node:tls";
+import type { Admin, AdminSource, ListenerOverview } from "./admin/index.ts";
+import { Arena } from "./base/arena.ts";
+import type { Clock } from "./base/clock.ts";
+import type { Logger } from "./base/logger.ts";
+import { Turn } from "./base/turn.ts";
+import { openBroker, type RunningBroker } from "./broker/open.ts";
+import type { OptionName, Settings } from "./config.ts";
+import { dataDirectoryOf, openEngine } from "./engines.ts";
+import type { Limits } from "./limits.ts";
+import { Listener } from "./net/listener.ts";
+import { PROTOCOLS, type ProtocolEntry } from "./protocols.ts";
+import { PRODUCT, VERSION } from "./version.ts";
+
+export interface ServerOptions {
+  readonly settings: Settings;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+type PortOption = ProtocolEntry["port" | "securePort"];
+type ListenerParts = Omit<Parameters<typeof Listener.listen>[0], "host" | "port">;
+
+/** A port that could not be opened, with the options that say which one it is. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+  readonly code: string;
+  readonly host: string;
+  readonly port: number;
+  readonly portOption: OptionName;
+  readonly hostOption: OptionName;
+
+  constructor(cause: Error, host: string, port: number, portOption: OptionName, hostOption: OptionName) {
+    super(`cannot listen on ${host} port ${port}: ${cause.message}`, { cause });
+    this.code = (cause as NodeJS.ErrnoException).code ?? "";
+    this.host = host;
+    this.port = port;
+    this.portOption = portOption;
+    this.hostOption = hostOption;
+  }
+}
+
+/**
+ * A whole broker: the only place that knows all its parts. Opened from the bottom up, closed from
+ * the top down; what fails to open closes what was opened before it.
+ */
+export class Server {
+  readonly listeners: ListenerOverview[] = [];
+  private readonly options: ServerOptions;
+  private readonly closers: (() => Promise<void>)[] = [];
+  private readonly clientListeners: Listener[] = [];
+  private broker: RunningBroker | null = null;
+  private phase: "starting" | "serving" | "draining" = "starting";
+  private closing: Promise<void> | null = null;
+
+  private constructor(options: ServerOptions) {
+    this.options = options;
+  }
+
+  /** @throws LockedError, CorruptionError, ListenError */
+  static async start(options: ServerOptions): Promise<Server> {
+    const server = new Server(options);
+    try {
+      await server.start();
+    } catch (error) {
+      // What is wrong with the start is the news, not what closing it may have met besides.
+      await server.close().catch((failure: Error) => options.logger.error({ err: failure }, failure.message));
+      throw error;
+    }
+    return server;
+  }
+
+  get dataDirectory(): string | null {
+    const directory = dataDirectoryOf(this.options.settings);
+    return directory === null ? null : resolve(directory);
+  }
+
+  /** Drains and closes everything; the same promise however often it is asked for. */
+  close(): Promise<void> {
+    this.closing ??= this.closeAll();
+    return this.closing;
+  }
+
+  private async start(): Promise<void> {
+    const { settings, limits, clock, logger } = this.options;
+    const arena = new Arena(limits.arenaBytes);
+    const turn = new Turn();
+    const tls = await readTls(settings);
+    // First of all that can be refused: a second start on the same data is told so, not that a port is taken.
+    const engine = await openEngine({ settings, clock, logger });
+    this.closers.push(() => engine.close());
+    // Before the messages are recovered, which may take a while, and closed after the last of them is
+    // stored: whoever watches sees "starting" and "draining".
+    const admin = await this.openAdmin();
+    this.broker = await openBroker({
+      engine,
+      clock,
+      turn,
+      arena,
+      limits,
+      logger,
+      durability: settings.durability,
+      initialUser: { name: settings.adminUser, password: settings.adminPassword },
+      consumerTimeoutMs: settings.consumerTimeout,
+      quorumDeliveryLimit: settings.quorumDeliveryLimit,
+    });
+    const broker = this.broker;
+    this.closers.push(() => broker.close());
+    if (admin !== null) broker.observeCommits(admin.observeCommit);
+    const context = { broker, clock, turn, logger, limits, product: PRODUCT, version: VERSION };
+    for (const { protocol, port, securePort } of PROTOCOLS) {
+      const parts = { acceptor: protocol.acceptor(context), arena, turn, clock, limits, logger };
+      await this.listen(protocol.scheme, port, parts);
+      if (tls !== null) await this.listen(`${protocol.scheme}s`, securePort, { ...parts, tls });
+    }
+    this.phase = "serving";
+  }
+
+  private async listen(scheme: string, option: PortOption, parts: ListenerParts): Promise<void> {
+    const { [option]: port, host, shutdownGrace } = this.options.settings;
+    if (port === null) return;
+    const listener = await Listener.listen({ host, port, ...parts }).catch((error: Error) => {
+      throw new ListenError(error, host, port, option, "host");
+    });
+    this.closers.push(() => listener.close(shutdownGrace));
+    this.clientListeners.push(listener);
+    this.announce(scheme, listener.address);
+  }
+
+  private async openAdmin(): Promise<Admin | null> {
+    const { httpHost: host, httpPort: port } = this.options.settings;
+    if (port === null) return null;
+    const hostOption = host === this.options.settings.host ? "host" : "httpHost";
+    const { openAdmin } = await import("./admin/index.ts");
+    const options = { host, port, clock: this.options.clock, source: this.adminSource() };
+    const admin = await openAdmin(options).catch((error: Error) => {
+      throw new ListenError(error, host, port, "httpPort", hostOption);
+    });
+    this.closers.push(() => admin.close());
+    this.announce("http", admin.address);
+    return admin;
+  }
+
+  private adminSource(): AdminSource {
+    const { engine, durability } = this.options.settings;
+    return {
+      stats: () => this.broker?.stats() ?? null,
+      connections: () => this.clientListeners.reduce((sum, listener) => sum + listener.connectionCount, 0),
+      overview: () => ({
+        product: PRODUCT,
+        version: VERSION,
+        engine: `${engine.scheme}:`,
+        durability,
+        dataDirectory: this.dataDirectory,
+        listeners: this.listeners,
+      }),
+      unready: () => (this.phase === "serving" ? null : this.phase),
+    };
+  }
+
+  private announce(name: string, { host, port }: { host: string; port: number }): void {
+    this.listeners.push({
+      name,
+      url: `${name}://${host.includes(":") ? `[${host}]` : host}:${port}`,
+      host,
+      port,
+    });
+  }
+
+  private async closeAll(): Promise<void> {
+    this.phase = "draining";
+    const failures: unknown[] = [];
+    for (let close = this.closers.pop(); close !== undefined; close = this.closers.pop()) {
+      // One part that fails to close must not leave the others open, least of all the log.
+      await close().catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0) throw new AggregateError(failures, "not everything closed cleanly");
+  }
+}
+
+async function readTls(settings: Settings): Promise<TlsOptions | null> {
+  const { tlsCert, tlsKey, tlsCa, tlsVerifyPeer } = settings;
+  if (tlsCert === null || tlsKey === null) return null;
+  const [cert, key] = await Promise.all([readFile(tlsCert), readFile(tlsKey)]);
+  const ca = tlsCa === null ? {} : { ca: await readFile(tlsCa) };
+  // A certificate that is asked for but not demanded lets clients log in with it all the same.
+  return { cert, key, ...ca, requestCert: tlsCa !== null, rejectUnauthorized: tlsVerifyPeer };
+}

@@ -1,0 +1,9 @@
+import { readFileSync } from "node:fs";
+
+// One level up from here lies package.json, from src/ as well as from dist/.
+const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+export const PRODUCT = "PolyMQ";
+export const VERSION = manifest.version;

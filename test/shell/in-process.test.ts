@@ -1,0 +1,84 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { afterEach, describe, expect, test } from "vitest";
+import { type Broker, ConfigError, ListenError, ManualClock, startBroker } from "../../src/index.ts";
+
+const started: Broker[] = [];
+afterEach(async () => {
+  for (const broker of started.splice(0)) await broker.stop();
+});
+
+async function start(...options: Parameters<typeof startBroker>): Promise<Broker> {
+  const broker = await startBroker(...options);
+  started.push(broker);
+  return broker;
+}
+
+test("one line gives a broker on a free port, and its URL", async () => {
+  const broker = await start();
+  expect(broker.amqp.url).toBe(`amqp://guest:guest@127.0.0.1:${broker.amqp.port}`);
+  expect(broker.amqp.port).toBeGreaterThan(0);
+  expect(broker.http).toBeUndefined();
+});
+
+test("HTTP when asked for", async () => {
+  const broker = await start({ engine: "memory:", amqp: { port: 0 }, http: true, clock: new ManualClock() });
+  expect((await fetch(`${broker.http!.url}/readyz`)).status).toBe(200);
+});
+
+test("many in one process, each with its own port and figures", async () => {
+  const brokers = await Promise.all(Array.from({ length: 5 }, () => start({ http: {} })));
+  expect(new Set(brokers.map(({ amqp }) => amqp.port)).size).toBe(5);
+  for (const broker of brokers) expect((await fetch(`${broker.http!.url}/metrics`)).status).toBe(200);
+});
+
+test("up in under 100 ms", async () => {
+  await start();
+  const before = performance.now();
+  await start();
+  expect(performance.now() - before).toBeLessThan(100);
+});
+
+test("nothing is left behind: a process that stopped its brokers ends by itself", async () => {
+  const script = `
+    const { startBroker } = await import(${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)});
+    const brokers = await Promise.all([startBroker(), startBroker({ http: true })]);
+    await (await fetch(brokers[1].http.url + "/metrics")).text();
+    for (const broker of brokers) await broker.stop();
+    const left = () => process.getActiveResourcesInfo().filter((kind) => /TCP|Timeout/.test(kind));
+    // A handle is listed until the loop has seen it close.
+    while (left().length > 0) await new Promise(setImmediate);
+    console.log("nothing left");
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
+    timeout: 20_000,
+  });
+  expect(stdout).toBe("nothing left\n");
+});
+
+test("stopping twice is stopping once", async () => {
+  const broker = await startBroker();
+  await Promise.all([broker.stop(), broker.stop()]);
+  await broker.stop();
+});
+
+describe("refusals", () => {
+  test("an engine that does not exist", async () => {
+    await expect(startBroker({ engine: "memry:" })).rejects.toThrow(ConfigError);
+    await expect(startBroker({ engine: "memry:" })).rejects.toThrow("did you mean 'memory:'?");
+  });
+
+  test("limits that contradict each other", async () => {
+    await expect(startBroker({ limits: { frameBytesMax: 10 } })).rejects.toThrow("frameBytesMax");
+  });
+
+  test("a taken port, and what was opened before is closed again", async () => {
+    const { amqp } = await start();
+    await expect(startBroker({ http: true, amqp: { port: amqp.port } })).rejects.toThrow(ListenError);
+  });
+});
+
+test("user and password of one's own", async () => {
+  const broker = await start({ user: { name: "ann", password: "p@ss" } });
+  expect(broker.amqp.url).toContain("amqp://ann:p%40ss@127.0.0.1:");
+});
