@@ -11,13 +11,13 @@ const CONNECTION_CLOSE = methodId("connection.close");
 const CONNECTION_CLOSE_OK = methodId("connection.close-ok");
 /** For a client that was told of an error and does not answer. */
 const CLOSING_MS_MAX = 10_000;
-/** Before hanging up on a client that is not told why: slows down those who guess passwords. */
+/** Before hanging up on a client that is not told why, or cannot be understood: RabbitMQ's delay. */
 const SILENCE_MS = 3_000;
 
 /** Everything the client sends is ignored but the end of the closing handshake. */
 interface Closing {
   readonly kind: "closing";
-  readonly deadlineMs: number;
+  leftMs: number;
   /** False: frames can no longer be told apart, so nothing is looked at. */
   framed: boolean;
 }
@@ -89,11 +89,12 @@ export class AmqpConnection implements ConnectionHandler {
 
   private ended(ending: Ending): void {
     if (ending === "done") this.finish();
-    else this.close(ending === "await-close-ok", CLOSING_MS_MAX);
+    else if (ending === "await-close-ok") this.close(true, CLOSING_MS_MAX);
+    else this.close(false, SILENCE_MS);
   }
 
   private close(framed: boolean, forMs: number): void {
-    this.phase = { kind: "closing", deadlineMs: this.context.clock.monotonic() + forMs, framed };
+    this.phase = { kind: "closing", leftMs: forMs, framed };
   }
 
   private finish(): void {
@@ -129,11 +130,12 @@ export class AmqpConnection implements ConnectionHandler {
   }
 
   /** Called by the acceptor's sweep. */
-  tick(nowMs: number): void {
+  tick(elapsedMs: number): void {
     const phase = this.phase;
     if (phase.kind === "closing") {
-      if (nowMs >= phase.deadlineMs) this.transport.destroy();
-    } else if (phase.kind !== "done") phase.tick(nowMs);
+      phase.leftMs -= elapsedMs;
+      if (phase.leftMs <= 0) this.transport.destroy();
+    } else if (phase.kind !== "done") phase.tick(elapsedMs);
   }
 
   alarmChanged(reason: string | null): void {

@@ -79,13 +79,13 @@ export class Handshake {
   private readonly context: ProtocolContext;
   private readonly transport: Transport;
   private readonly outcome: HandshakeOutcome;
-  private readonly deadlineMs: number;
+  private leftMs: number;
 
   constructor(context: ProtocolContext, transport: Transport, outcome: HandshakeOutcome) {
     this.context = context;
     this.transport = transport;
     this.outcome = outcome;
-    this.deadlineMs = context.clock.monotonic() + context.limits.handshakeMsMax;
+    this.leftMs = context.limits.handshakeMsMax;
   }
 
   read(bytes: Uint8Array, start: number, end: number): number {
@@ -310,8 +310,9 @@ export class Handshake {
     this.transport.outbox.copy(control.buffer, 0, control.length);
   }
 
-  tick(nowMs: number): void {
-    if (nowMs < this.deadlineMs) return;
+  tick(elapsedMs: number): void {
+    this.leftMs -= elapsedMs;
+    if (this.leftMs > 0) return;
     this.context.logger.warn({ connection: this.transport.name }, "handshake timed out");
     this.transport.destroy();
   }

@@ -126,6 +126,14 @@ export class FakePeer implements Transport {
     return this.broker.sessions[this.broker.sessions.length - 1] as FakeSession;
   }
 
+  /** Lets time pass the way it does: the event loop goes round meanwhile. */
+  async wait(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 500) {
+      this.clock.advance(500);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
   /** Through the handshake, up to one open channel. */
   async open(tune: { frameMax?: number; heartbeat?: number; capabilities?: Table } = {}): Promise<this> {
     this.write(Buffer.from("AMQP\0\0\x09\x01", "latin1"));
