@@ -55,8 +55,14 @@ export class AmqpConnection implements ConnectionHandler {
   }
 
   read(bytes: Uint8Array, start: number, end: number): number {
-    if (this.early === null) return this.advance(bytes, start, end);
-    this.readEarly(Buffer.concat([this.early, bytes.subarray(start, end)]));
+    try {
+      if (this.early === null) return this.advance(bytes, start, end);
+      this.readEarly(Buffer.concat([this.early, bytes.subarray(start, end)]));
+    } catch (error) {
+      // A fault of ours costs this connection, never the process and all the others.
+      this.context.logger.error({ err: error, connection: this.transport.name }, "connection failed");
+      this.transport.destroy();
+    }
     return end;
   }
 

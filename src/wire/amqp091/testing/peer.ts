@@ -23,9 +23,12 @@ export interface SentFrame {
   readonly payload: Buffer;
 }
 
+/** One for all: what a peer gets from it is soon given back. */
+const ARENA = new Arena(64 * 1024 * 1024);
+
 /** A client that is all hands: it writes frames and reads frames. */
 export class FakePeer implements Transport {
-  readonly arena = new Arena(16 * 1024 * 1024);
+  readonly arena = ARENA;
   readonly clock = new ManualClock();
   readonly broker: FakeBroker;
   readonly outbox: Outbox;
@@ -42,7 +45,12 @@ export class FakePeer implements Transport {
   private written: Buffer[] = [];
   private remainder = Buffer.alloc(0);
 
-  constructor(broker = new FakeBroker(), limits: Partial<Limits> = {}, tls: Transport["tls"] = null) {
+  constructor(
+    broker = new FakeBroker(),
+    limits: Partial<Limits> = {},
+    tls: Transport["tls"] = null,
+    failed: () => void = () => {},
+  ) {
     this.broker = broker;
     this.tls = tls;
     const socket = {
@@ -59,7 +67,7 @@ export class FakePeer implements Transport {
       broker,
       clock: this.clock,
       turn: new Turn(),
-      logger: silentLogger,
+      logger: { ...silentLogger, error: failed },
       limits: { ...DEFAULT_LIMITS, ...limits },
       product: "RabbitMQ",
       version: "4.0.0",
@@ -93,6 +101,10 @@ export class FakePeer implements Transport {
 
   send<N extends MethodName>(channel: number, name: N, values: MethodArguments<N>): void {
     this.write(methodFrame(channel, name, values));
+  }
+
+  get remainderBytes(): number {
+    return this.remainder.length;
   }
 
   /** Raw output since the last call. */
