@@ -103,16 +103,25 @@ export class Server {
       limits,
       logger,
       durability: settings.durability,
-      initialUser: { name: settings.adminUser, password: settings.adminPassword },
+      ...firstUser(settings),
+      readers: new Map(PROTOCOLS.map(({ protocol }) => [protocol.origin, protocol.reader])),
       consumerTimeoutMs: settings.consumerTimeout,
-      quorumDeliveryLimit: settings.quorumDeliveryLimit,
+      quorumDeliveryLimit: settings.quorumDeliveryLimit ?? -1,
     });
     const broker = this.broker;
     this.closers.push(() => broker.close());
     if (admin !== null) broker.observeCommits(admin.observeCommit);
     const context = { broker, clock, turn, logger, limits, product: PRODUCT, version: VERSION };
     for (const { protocol, port, securePort } of PROTOCOLS) {
-      const parts = { acceptor: protocol.acceptor(context), arena, turn, clock, limits, logger };
+      const parts: ListenerParts = {
+        acceptor: protocol.acceptor(context),
+        arena,
+        turn,
+        clock,
+        logger,
+        outputHighWaterBytes: limits.outputHighWaterBytes,
+        connectionsMax: limits.connectionsMax,
+      };
       await this.listen(protocol.scheme, port, parts);
       if (tls !== null) await this.listen(`${protocol.scheme}s`, securePort, { ...parts, tls });
     }
@@ -179,6 +188,12 @@ export class Server {
     }
     if (failures.length > 0) throw new AggregateError(failures, "not everything closed cleanly");
   }
+}
+
+/** The default is left to the broker: guest, who may log in over loopback only. */
+function firstUser({ adminUser, adminPassword }: Settings): { initialUser?: { name: string; password: string } } {
+  if (adminUser === "guest" && adminPassword === "guest") return {};
+  return { initialUser: { name: adminUser, password: adminPassword } };
 }
 
 async function readTls(settings: Settings): Promise<TlsOptions | null> {

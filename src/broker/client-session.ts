@@ -14,6 +14,7 @@ import type {
   ConsumerSink,
   Delivery,
   Incoming,
+  LedgerHandle,
   Owner,
   QueueHandle,
   Route,
@@ -72,17 +73,17 @@ export class ClientSession extends ControlSession implements Session {
     return ledger;
   }
 
-  consume(queue: string, options: ConsumeOptions, sink: ConsumerSink, ledger: Ledger): Consumer {
-    return this.readable(queue).addConsumer(options, sink, ledger);
+  consume(queue: string, options: ConsumeOptions, sink: ConsumerSink, ledger: LedgerHandle): Consumer {
+    return this.readable(queue).addConsumer(options, sink, ledger as Ledger);
   }
 
   get(
     queue: string,
     noAck: boolean,
-    ledger: Ledger,
+    ledger: LedgerHandle,
     done: (delivery: Delivery | null, ready: number) => void,
   ): void {
-    this.readable(queue).get(noAck, ledger, done);
+    this.readable(queue).get(noAck, ledger as Ledger, done);
   }
 
   override close(): void {

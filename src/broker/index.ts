@@ -4,10 +4,9 @@ import type { Counters } from "./stats.ts";
 import type { Owner } from "./types.ts";
 
 export type { AlarmListener } from "./alarms.ts";
-export type { Consumer } from "./consumer.ts";
-export type { Ledger } from "./ledger.ts";
 export type { Session } from "./session.ts";
 export type { BrokerStats, Counters } from "./stats.ts";
+export type { ConsumerHandle as Consumer, LedgerHandle as Ledger } from "./types.ts";
 export * from "./types.ts";
 
 export interface Credentials {

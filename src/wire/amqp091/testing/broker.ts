@@ -1,3 +1,4 @@
+import { Counters } from "../../../broker/stats.ts";
 import { BrokerError } from "../../../base/errors.ts";
 import type {
   AlarmListener,
@@ -25,6 +26,7 @@ import type { Table } from "../../../message/values.ts";
 
 /** A broker of the smallest kind, for tests of the wire layer: queues of copies, default exchange only. */
 export class FakeBroker implements Broker {
+  readonly counters = new Counters();
   alarm: string | null = null;
   readonly sessions: FakeSession[] = [];
   readonly listeners = new Set<AlarmListener>();
