@@ -78,7 +78,9 @@ export class HandleCache {
   }
 
   private async drop(key: string, entry: Entry): Promise<void> {
-    if (this.entries.get(key) === entry) this.entries.delete(key);
+    // Whoever takes it out of the map closes it, once.
+    if (this.entries.get(key) !== entry) return;
+    this.entries.delete(key);
     const handle = await entry.opened.catch(() => -1);
     if (handle < 0) return;
     if (entry.users > 0) {
