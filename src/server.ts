@@ -7,7 +7,7 @@ import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import { Turn } from "./base/turn.ts";
 import { openBroker, type RunningBroker } from "./broker/open.ts";
-import type { OptionName, Settings } from "./config.ts";
+import { namesAdmin, type OptionName, type Settings } from "./config.ts";
 import { dataDirectoryOf, openEngine } from "./engines.ts";
 import type { Limits } from "./limits.ts";
 import { Listener } from "./net/listener.ts";
@@ -103,7 +103,10 @@ export class Server {
       limits,
       logger,
       durability: settings.durability,
-      initialUser: { name: settings.adminUser, password: settings.adminPassword },
+      // Nobody named: the broker makes its own guest, who may come from this machine only.
+      ...(namesAdmin(settings) && {
+        initialUser: { name: settings.adminUser, password: settings.adminPassword },
+      }),
       consumerTimeoutMs: settings.consumerTimeout,
       quorumDeliveryLimit: settings.quorumDeliveryLimit,
     });
