@@ -5,6 +5,7 @@ import {
   choice,
   duration,
   formatBytes,
+  formatDuration,
   integer,
   orOff,
   PATH_OR_NONE,
@@ -231,7 +232,7 @@ const LIMITS = {
   handshakeTimeout: option({
     file: "handshake-timeout",
     type: duration(100, DAY_MS),
-    default: `${DEFAULT_LIMITS.handshakeMsMax}ms`,
+    default: formatDuration(DEFAULT_LIMITS.handshakeMsMax),
     help: "time in which a new connection must have logged in",
   }),
 };
