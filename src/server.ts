@@ -107,15 +107,24 @@ export class Server {
       ...(namesAdmin(settings) && {
         initialUser: { name: settings.adminUser, password: settings.adminPassword },
       }),
+      readers: new Map(PROTOCOLS.map(({ protocol }) => [protocol.origin, protocol.reader])),
       consumerTimeoutMs: settings.consumerTimeout,
-      quorumDeliveryLimit: settings.quorumDeliveryLimit,
+      quorumDeliveryLimit: settings.quorumDeliveryLimit ?? -1,
     });
     const broker = this.broker;
     this.closers.push(() => broker.close());
     if (admin !== null) broker.observeCommits(admin.observeCommit);
     const context = { broker, clock, turn, logger, limits, product: PRODUCT, version: VERSION };
     for (const { protocol, port, securePort } of PROTOCOLS) {
-      const parts = { acceptor: protocol.acceptor(context), arena, turn, clock, limits, logger };
+      const parts: ListenerParts = {
+        acceptor: protocol.acceptor(context),
+        arena,
+        turn,
+        clock,
+        logger,
+        outputHighWaterBytes: limits.outputHighWaterBytes,
+        connectionsMax: limits.connectionsMax,
+      };
       await this.listen(protocol.scheme, port, parts);
       if (tls !== null) await this.listen(`${protocol.scheme}s`, securePort, { ...parts, tls });
     }
@@ -184,6 +193,7 @@ export class Server {
   }
 }
 
+/** The default is left to the broker: guest, who may log in over loopback only. */
 async function readTls(settings: Settings): Promise<TlsOptions | null> {
   const { tlsCert, tlsKey, tlsCa, tlsVerifyPeer } = settings;
   if (tlsCert === null || tlsKey === null) return null;

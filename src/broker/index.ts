@@ -1,9 +1,12 @@
+import type { AlarmListener } from "./alarms.ts";
 import type { Session } from "./session.ts";
+import type { Counters } from "./stats.ts";
 import type { Owner } from "./types.ts";
 
-export type { Consumer } from "./consumer.ts";
-export type { Ledger } from "./ledger.ts";
+export type { AlarmListener } from "./alarms.ts";
 export type { Session } from "./session.ts";
+export type { BrokerStats, Counters } from "./stats.ts";
+export type { ConsumerHandle as Consumer, LedgerHandle as Ledger } from "./types.ts";
 export * from "./types.ts";
 
 export interface Credentials {
@@ -19,12 +22,6 @@ export interface Principal {
   readonly tags: readonly string[];
 }
 
-/** A storage or memory alarm: publishers are held while any is raised. */
-export interface AlarmListener {
-  /** `reason` null: the last alarm was cleared. */
-  alarm(reason: string | null): void;
-}
-
 /** The public door of the broker: protocols and the admin interface come in here. */
 export interface Broker {
   /** @throws BrokerError login-refused (also for an unknown user, and a loopback-only user from elsewhere) */
@@ -35,6 +32,8 @@ export interface Broker {
   openSession(principal: Principal, namespace: string, owner: Owner): Session;
   /** Runs `done` when all changes of topology so far are durable; at once when nothing is pending. */
   durable(done: () => void): void;
+  /** Protocols count here what only they see: confirms and returns. */
+  readonly counters: Counters;
   /** Reason for which publishers are held now, or null. */
   readonly alarm: string | null;
   addAlarmListener(listener: AlarmListener): void;

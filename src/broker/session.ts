@@ -1,13 +1,13 @@
 import type { Table } from "../message/values.ts";
-import type { Consumer } from "./consumer.ts";
-import type { Ledger } from "./ledger.ts";
 import type {
   CommitWaiter,
   ConsumeOptions,
+  ConsumerHandle,
   ConsumerSink,
   Delivery,
   ExchangeDeclaration,
   Incoming,
+  LedgerHandle,
   Owner,
   QueueCounts,
   QueueDeclaration,
@@ -56,8 +56,8 @@ export interface Session {
   atomically(work: () => void): void;
 
   /** Deliveries waiting to be settled; one per channel, session or subscription. */
-  openLedger(): Ledger;
-  consume(queue: string, options: ConsumeOptions, sink: ConsumerSink, ledger: Ledger): Consumer;
+  openLedger(): LedgerHandle;
+  consume(queue: string, options: ConsumeOptions, sink: ConsumerSink, ledger: LedgerHandle): ConsumerHandle;
   /**
    * Takes one message. `done` gets null when the queue is empty, and else how many stay ready; it may be
    * called later, when the message has to be read from disk.
@@ -65,7 +65,7 @@ export interface Session {
   get(
     queue: string,
     noAck: boolean,
-    ledger: Ledger,
+    ledger: LedgerHandle,
     done: (delivery: Delivery | null, ready: number) => void,
   ): void;
   /** A queue of this owner for direct replies: unlisted, transient, gone with the owner. Returns its name. */

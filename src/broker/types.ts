@@ -125,6 +125,33 @@ export interface ConsumerSink {
   cancelled(): void;
 }
 
+/** A subscription, as its protocol sees it. */
+export interface ConsumerHandle {
+  readonly tag: string;
+  readonly queueName: string;
+  /** The sink is writable again. */
+  resume(): void;
+  /** No deliveries after this; what is unsettled stays in the ledger. */
+  cancel(): void;
+}
+
+/** Deliveries of one channel that wait to be settled, as its protocol sees them. */
+export interface LedgerHandle {
+  /** Unsettled deliveries over all its consumers at most; 0 = unlimited. */
+  prefetchMax: number;
+  readonly unsettled: number;
+  has(tag: number): boolean;
+  /** Done with: the message leaves its queue. `multiple`: this and all earlier; tag 0 with multiple: all.
+   *  @throws BrokerError delivery-tag-unknown */
+  accept(tag: number, multiple: boolean): void;
+  /** Not done. With `requeue` it goes back to its place; without, to the dead-letter target. */
+  reject(tag: number, multiple: boolean, requeue: boolean): void;
+  /** Requeues everything. */
+  recover(): void;
+  /** Requeues everything and closes its consumers. */
+  close(): void;
+}
+
 export interface ConsumeOptions {
   readonly tag: string;
   /** Deliveries are settled as they are sent. */

@@ -59,8 +59,11 @@ export interface Log {
   start(source: LogSource): void;
   /** Something has gathered: take it in the next round, which starts at once when none is running. */
   wake(): void;
-  /** Reads `target.length` committed bytes at a position inside one body section. */
-  read(position: number, target: Uint8Array): Promise<void>;
+  /**
+   * Reads committed bytes from a body section on. May go on into what follows it, whatever that is,
+   * and may stop short where the medium's file ends. Returns how many bytes were read.
+   */
+  read(position: number, target: Uint8Array): Promise<number>;
   /** Promises that nothing before `position` will be read or is needed again; space is given back as soon as possible. */
   trim(position: number): void;
   /** Commits what has gathered, then lets go of the log. */

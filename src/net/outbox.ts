@@ -22,6 +22,7 @@ export class Outbox implements Task {
   private readonly turn: Turn;
   private readonly socket: Socket;
   private readonly drained: () => void;
+  private readonly wrote: () => void;
   private current: Chunk | null = null;
   private queue: (Chunk | Uint8Array)[] = [];
   private closed = false;
@@ -29,7 +30,15 @@ export class Outbox implements Task {
   readonly highWaterBytes: number;
 
   /** `drained` is called when output falls under a quarter of `highWaterBytes` after `full` was true. */
-  constructor(arena: Arena, turn: Turn, socket: Socket, highWaterBytes: number, drained: () => void) {
+  constructor(
+    arena: Arena,
+    turn: Turn,
+    socket: Socket,
+    highWaterBytes: number,
+    drained: () => void,
+    wrote: () => void = () => {},
+  ) {
+    this.wrote = wrote;
     this.arena = arena;
     this.bytes = arena.bytes;
     this.turn = turn;
@@ -96,6 +105,7 @@ export class Outbox implements Task {
       for (const part of parts) this.release(part);
       return;
     }
+    this.wrote();
     if (parts.length === 1) {
       this.write(parts[0] as Chunk | Uint8Array);
       return;

@@ -3,6 +3,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Turn } from "../base/turn.ts";
 import type { Broker } from "../broker/index.ts";
 import type { Limits } from "../limits.ts";
+import type { RecordReader } from "../message/reader.ts";
 import type { ConnectionAcceptor } from "../net/transport.ts";
 
 /** What every protocol is given. */
@@ -22,5 +23,8 @@ export interface Protocol {
   readonly name: string;
   /** URL scheme of its listener, for the banner. */
   readonly scheme: string;
+  /** Origin number of its messages, and what can be asked of them. */
+  readonly origin: number;
+  readonly reader: RecordReader;
   acceptor(context: ProtocolContext): ConnectionAcceptor;
 }

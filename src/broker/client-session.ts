@@ -1,0 +1,105 @@
+import type { Annotations } from "../message/record.ts";
+import type { Access } from "./access/access.ts";
+import type { Consumer } from "./consumer.ts";
+import type { Principal } from "./index.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Queue } from "./queue.ts";
+import type { Session } from "./session.ts";
+import type { Shard } from "./shard.ts";
+import { ControlSession } from "./topology/control.ts";
+import type { Topology } from "./topology/topology.ts";
+import type {
+  CommitWaiter,
+  ConsumeOptions,
+  ConsumerSink,
+  Delivery,
+  Incoming,
+  LedgerHandle,
+  Owner,
+  QueueHandle,
+  Route,
+} from "./types.ts";
+
+export interface ClientSessionParts {
+  readonly shard: Shard;
+  readonly topology: Topology;
+  readonly access: Access;
+  readonly principal: Principal;
+  readonly namespace: string;
+  readonly owner: Owner;
+  readonly closed: (session: ClientSession) => void;
+}
+
+/** A client's session: the topology half is inherited, publishing and consuming are here. */
+export class ClientSession extends ControlSession implements Session {
+  private readonly shard: Shard;
+  private readonly onClosed: (session: ClientSession) => void;
+  private readonly ledgers = new Set<Ledger>();
+
+  constructor(parts: ClientSessionParts) {
+    super(parts);
+    this.shard = parts.shard;
+    this.onClosed = parts.closed;
+  }
+
+  publish(route: Route, message: Incoming): number {
+    const { copies, blindCopies } = message;
+    const plain = copies === null && blindCopies === null;
+    if (route.delaying && message.delayMs > 0) {
+      const old = plain ? null : annotationsOf(message);
+      return this.shard.delay(this.namespace, message, old, message.expirationMs, message.delayMs);
+    }
+    if (plain && !route.dynamic) {
+      return this.shard.publisher.publish(route.queues as Queue[], message, null, message.expirationMs);
+    }
+    const found: QueueHandle[] = [];
+    this.space.destinations(route, message, [...(copies ?? []), ...(blindCopies ?? [])], found);
+    const annotations = plain ? null : Buffer.from(JSON.stringify(annotationsOf(message)));
+    return this.shard.publisher.publish(found as Queue[], message, annotations, message.expirationMs);
+  }
+
+  whenCommitted(waiter: CommitWaiter): number {
+    return this.shard.store.journal.waitFor(waiter);
+  }
+
+  /** One turn is one batch: nothing is taken to the disk while this runs. */
+  atomically(work: () => void): void {
+    work();
+  }
+
+  openLedger(): Ledger {
+    const ledger = this.shard.openLedger((closed) => this.ledgers.delete(closed));
+    this.ledgers.add(ledger);
+    return ledger;
+  }
+
+  consume(queue: string, options: ConsumeOptions, sink: ConsumerSink, ledger: LedgerHandle): Consumer {
+    return this.readable(queue).addConsumer(options, sink, ledger as Ledger);
+  }
+
+  get(
+    queue: string,
+    noAck: boolean,
+    ledger: LedgerHandle,
+    done: (delivery: Delivery | null, ready: number) => void,
+  ): void {
+    this.readable(queue).get(noAck, ledger as Ledger, done);
+  }
+
+  override close(): void {
+    for (const ledger of [...this.ledgers]) ledger.close();
+    super.close();
+    this.onClosed(this);
+  }
+
+  private readable(name: string): Queue {
+    return this.queueForReading(name) as Queue;
+  }
+}
+
+function annotationsOf(message: Incoming): Annotations {
+  return {
+    ...(message.copies === null ? {} : { copies: message.copies }),
+    ...(message.blindCopies === null ? {} : { blindCopies: message.blindCopies }),
+  };
+}

@@ -1,0 +1,245 @@
+import type { Arena } from "../base/arena.ts";
+import { BLOCK_BYTES } from "../base/arena.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Turn } from "../base/turn.ts";
+import type { Durability, Engine, EngineObserver } from "../engine/engine.ts";
+import type { Limits } from "../limits.ts";
+import type { RecordReaders } from "../message/reader.ts";
+import { Access } from "./access/access.ts";
+import { type AlarmListener, Alarms } from "./alarms.ts";
+import { ClientSession } from "./client-session.ts";
+import type { QueueFinder } from "./dead-letter.ts";
+import type { Broker, Credentials, Principal } from "./index.ts";
+import { parkingLotDeclaration } from "./parking.ts";
+import type { Queue } from "./queue.ts";
+import type { Session } from "./session.ts";
+import { Shard } from "./shard.ts";
+import type { BrokerStats, Counters } from "./stats.ts";
+import { Topology } from "./topology/topology.ts";
+import type { Owner, QueueHandle } from "./types.ts";
+
+export interface BrokerOptions {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly turn: Turn;
+  readonly arena: Arena;
+  readonly limits: Limits;
+  readonly logger: Logger;
+  readonly durability: Durability;
+  /** First administrator of a new data directory; absent: guest/guest, from loopback only. */
+  readonly initialUser?: { readonly name: string; readonly password: string };
+  /** Acknowledgement timeout of queues that do not set one; null = none. */
+  readonly consumerTimeoutMs: number | null;
+  /** Of quorum queues that do not set one; -1 = none. */
+  readonly quorumDeliveryLimit: number;
+  /** What each protocol can say of messages it brought in. */
+  readonly readers: RecordReaders;
+  /** 0 <= random() < 1 */
+  readonly random?: () => number;
+}
+
+const MESSAGE_BLOCKS_SHARE = 0.5;
+
+/** Opens the broker on an engine: topology, users, messages. @throws CorruptionError */
+export async function openBroker(options: BrokerOptions): Promise<RunningBroker> {
+  const { engine, clock, arena, limits, logger } = options;
+  const log = await engine.openLog("shard-0");
+  let topology: Topology;
+  const finder: QueueFinder = {
+    find: (namespace, exchange, keys, message) => findQueues(topology, namespace, exchange, keys, message),
+    parkingLot: (namespace) => parkingLot(topology, namespace),
+  };
+  const shard = new Shard({
+    log,
+    arena,
+    turn: options.turn,
+    clock,
+    logger,
+    finder,
+    readers: options.readers,
+    durability: engine.durability === "memory" ? "memory" : options.durability,
+    blocksMax: Math.floor((limits.arenaBytes / BLOCK_BYTES) * MESSAGE_BLOCKS_SHARE),
+    random: options.random ?? Math.random,
+    consumerTimeoutMs: options.consumerTimeoutMs,
+    quorumDeliveryLimit: options.quorumDeliveryLimit,
+    onCorruption: (error) => logger.error({ error: error.message }, "stored data is damaged"),
+  });
+  topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax });
+  const initial = options.initialUser === undefined ? {} : { initialUser: options.initialUser };
+  const access = await Access.open(engine.meta, { ...initial, clock });
+  await shard.recover();
+  return new RunningBroker(options, shard, topology, access);
+}
+
+/** A broker that serves. */
+export class RunningBroker implements Broker, EngineObserver {
+  readonly shard: Shard;
+  readonly topology: Topology;
+  readonly access: Access;
+  private readonly options: BrokerOptions;
+  private readonly alarms: Alarms;
+  private readonly sessions = new Set<ClientSession>();
+  private syncs = 0;
+  private rounds = 0;
+  private writtenBytes = 0;
+  private onRound: (seconds: number) => void = () => {};
+
+  constructor(options: BrokerOptions, shard: Shard, topology: Topology, access: Access) {
+    this.options = options;
+    this.shard = shard;
+    this.topology = topology;
+    this.access = access;
+    const { engine, clock, logger, limits } = options;
+    this.alarms = new Alarms({
+      engine,
+      clock,
+      logger,
+      messagesPress: () => shard.store.pressed,
+      residentBytes: () => process.memoryUsage.rss(),
+      memoryBytesMax: limits.memoryBytesMax,
+      diskFreeBytesMin: limits.diskFreeBytesMin,
+    });
+    engine.observe(this);
+    this.alarms.start();
+  }
+
+  get counters(): Counters {
+    return this.shard.counters;
+  }
+
+  get alarm(): string | null {
+    return this.alarms.reason;
+  }
+
+  addAlarmListener(listener: AlarmListener): void {
+    this.alarms.add(listener);
+  }
+
+  removeAlarmListener(listener: AlarmListener): void {
+    this.alarms.remove(listener);
+  }
+
+  authenticate(credentials: Credentials): Promise<Principal> {
+    return this.access.authenticate(credentials);
+  }
+
+  principalOf(user: string): Principal {
+    return this.access.principalOf(user);
+  }
+
+  openSession(principal: Principal, namespace: string, owner: Owner): Session {
+    const session = new ClientSession({
+      shard: this.shard,
+      topology: this.topology,
+      access: this.access,
+      principal,
+      namespace,
+      owner,
+      closed: (gone) => this.sessions.delete(gone),
+    });
+    this.sessions.add(session);
+    return session;
+  }
+
+  durable(done: () => void): void {
+    this.options.engine.meta.flush(done);
+  }
+
+  round(syncs: number, bytes: number, seconds: number): void {
+    this.rounds++;
+    this.syncs += syncs;
+    this.writtenBytes += bytes;
+    this.onRound(seconds);
+  }
+
+  pressure(reason: string | null): void {
+    this.alarms.storage(reason);
+  }
+
+  failed(error: Error): void {
+    this.options.logger.error({ error: error.message }, "storage failed for good: restart the broker");
+    this.alarms.storage(`storage failed: ${error.message}`);
+  }
+
+  /** `observe` is called with the seconds that each commit round took. */
+  observeCommits(observe: (seconds: number) => void): void {
+    this.onRound = observe;
+  }
+
+  stats(): BrokerStats {
+    const { shard, options } = this;
+    const { counters } = shard;
+    let [ready, unacked, waiting, consumers, queues] = [0, 0, shard.delays.count, 0, 0];
+    for (const queue of shard.queues.values()) {
+      queues++;
+      ready += queue.readyCount;
+      unacked += queue.unackedCount;
+      waiting += queue.waitingCount;
+      consumers += queue.consumerCount;
+    }
+    return {
+      channels: shard.ledgers.size,
+      queues,
+      consumers,
+      messagesReady: ready,
+      messagesUnacked: unacked,
+      messagesWaiting: waiting,
+      published: counters.published,
+      publishedBytes: counters.publishedBytes,
+      confirmed: counters.confirmed,
+      delivered: counters.delivered + counters.got,
+      acked: counters.acknowledged,
+      redelivered: counters.redelivered,
+      requeued: counters.requeued,
+      returned: counters.returned,
+      unroutable: counters.unroutable,
+      refused: counters.refused,
+      deadLettered: counters.deadLettered,
+      parked: counters.parked,
+      retried: counters.retried,
+      dropped: { ...counters.dropped },
+      logBytes: shard.storedBytes,
+      logSyncs: this.syncs,
+      logWrittenBytes: this.writtenBytes,
+      commitRounds: this.rounds,
+      movedMessages: shard.movedMessages,
+      messageMemoryBytes: shard.store.memoryBytes,
+      arenaBytesUsed: options.arena.usedBlocks * BLOCK_BYTES,
+      arenaBytesMax: options.arena.blocksMax * BLOCK_BYTES,
+      alarms: this.alarms.kinds,
+    };
+  }
+
+  /** Everything accepted is kept; nobody may use the broker after this. */
+  async close(): Promise<void> {
+    for (const session of [...this.sessions]) session.close();
+    this.alarms.stop();
+    await this.shard.close();
+  }
+}
+
+function findQueues(
+  topology: Topology,
+  namespace: string,
+  exchange: string,
+  keys: readonly string[],
+  message: Parameters<QueueFinder["find"]>[3],
+): readonly Queue[] {
+  if (!topology.has(namespace)) return [];
+  const space = topology.namespace(namespace);
+  if (space.exchange(exchange) === undefined) return [];
+  const route = space.route(exchange, keys[0] ?? "");
+  const found: QueueHandle[] = [];
+  space.destinations(route, message, keys.slice(1), found);
+  return found as Queue[];
+}
+
+function parkingLot(topology: Topology, namespace: string): Queue {
+  const space = topology.namespace(namespace);
+  const declaration = parkingLotDeclaration();
+  const existing = space.queue(declaration.name);
+  if (existing !== undefined) return existing as Queue;
+  space.queueDeclare(declaration, null);
+  return space.queue(declaration.name) as Queue;
+}

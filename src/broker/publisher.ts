@@ -1,0 +1,156 @@
+import type { Clock } from "../base/clock.ts";
+import type { Holders } from "./holders.ts";
+import type { Queue } from "./queue.ts";
+import type { Counters } from "./stats.ts";
+import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, type EnqueueHead } from "./store/heads.ts";
+import type { MessageStore, RecordSource } from "./store/message-store.ts";
+import { PUBLISH_DONE, PUBLISH_PENDING, PUBLISH_REFUSED, PUBLISH_UNROUTED } from "./types.ts";
+
+/** Called for a message that a full queue refused, when the queue dead-letters refusals. */
+export type RefusalTarget = (queue: Queue, source: RecordSource, annotations: Uint8Array | null) => void;
+
+/** The way in: one message, stored once, for any number of queues. */
+export class Publisher {
+  private readonly store: MessageStore;
+  private readonly holders: Holders;
+  private readonly clock: Clock;
+  private readonly counters: Counters;
+  private readonly refused: RefusalTarget;
+  private readonly one: Queue[] = [];
+  private readonly head: EnqueueHead = {
+    flags: 0,
+    priority: 0,
+    position: 0,
+    length: 0,
+    bodyBytes: 0,
+    id: 0,
+    enqueuedAt: 0,
+    expiresAt: 0,
+    queueIds: [],
+  };
+
+  constructor(
+    store: MessageStore,
+    holders: Holders,
+    clock: Clock,
+    counters: Counters,
+    refused: RefusalTarget,
+  ) {
+    this.store = store;
+    this.holders = holders;
+    this.clock = clock;
+    this.counters = counters;
+    this.refused = refused;
+  }
+
+  /**
+   * Stores a message for `queues`. `expirationMs`: its own TTL, or -1. Returns PUBLISH_*.
+   * The array is kept when it has more than one element: it must not change.
+   */
+  publish(
+    queues: readonly Queue[],
+    source: RecordSource,
+    annotations: Uint8Array | null,
+    expirationMs: number,
+  ): number {
+    const { counters } = this;
+    counters.published++;
+    counters.publishedBytes += source.bodyBytes;
+    if (queues.length === 1) {
+      const queue = queues[0] as Queue;
+      if (queue.accepts) return this.toOne(queue, source, annotations, expirationMs);
+      this.refuse(queue, source, annotations);
+      return PUBLISH_REFUSED;
+    }
+    if (queues.length === 0) {
+      counters.unroutable++;
+      return PUBLISH_DONE | PUBLISH_UNROUTED;
+    }
+    let taking = queues;
+    if (queues.some((queue) => !queue.accepts)) {
+      taking = queues.filter((queue) => queue.accepts);
+      for (const queue of queues) if (!queue.accepts) this.refuse(queue, source, annotations);
+      if (taking.length > 0) this.toMany(taking, source, annotations, expirationMs);
+      return PUBLISH_REFUSED;
+    }
+    return this.toMany(taking, source, annotations, expirationMs);
+  }
+
+  private toOne(
+    queue: Queue,
+    source: RecordSource,
+    annotations: Uint8Array | null,
+    expirationMs: number,
+  ): number {
+    const logged = source.persistent && queue.logged;
+    const slot = this.store.put(source, annotations, logged);
+    this.holders.one(slot, queue);
+    const timed = queue.declaration.options.messageTtlMs !== undefined;
+    if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
+    if (!logged) {
+      queue.offer(slot, false);
+      return PUBLISH_DONE;
+    }
+    this.one[0] = queue;
+    this.enter(slot, this.one);
+    const pending = !queue.writeBehind;
+    queue.offer(slot, pending);
+    if (!pending) return PUBLISH_DONE;
+    this.store.journal.commit(queue.synced);
+    return PUBLISH_PENDING;
+  }
+
+  private toMany(
+    queues: readonly Queue[],
+    source: RecordSource,
+    annotations: Uint8Array | null,
+    expirationMs: number,
+  ): number {
+    let logged = false;
+    let timed = false;
+    let synced = false;
+    let pending = false;
+    for (const queue of queues) {
+      if (queue.declaration.options.messageTtlMs !== undefined) timed = true;
+      if (!source.persistent || !queue.logged) continue;
+      logged = true;
+      if (!queue.writeBehind) pending = true;
+      if (queue.synced) synced = true;
+    }
+    const slot = this.store.put(source, annotations, logged);
+    this.holders.many(slot, queues);
+    if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
+    if (logged) this.enter(slot, queues);
+    for (const queue of queues) queue.offer(slot, logged && queue.logged && !queue.writeBehind);
+    if (!pending) return PUBLISH_DONE;
+    this.store.journal.commit(synced);
+    return PUBLISH_PENDING;
+  }
+
+  private refuse(queue: Queue, source: RecordSource, annotations: Uint8Array | null): void {
+    this.counters.refused++;
+    if (queue.declaration.options.overflow === "reject-publish-dlx") this.refused(queue, source, annotations);
+  }
+
+  private setTimes(slot: number, timed: boolean, expirationMs: number): void {
+    const now = this.clock.now();
+    if (timed) this.store.table.setEnqueuedAt(slot, now);
+    if (expirationMs >= 0) this.store.table.setExpiresAt(slot, now + expirationMs);
+  }
+
+  private enter(slot: number, queues: readonly Queue[]): void {
+    const { table, journal } = this.store;
+    const head = this.head;
+    head.queueIds.length = 0;
+    for (const queue of queues) if (queue.logged) head.queueIds.push(queue.id);
+    head.enqueuedAt = table.enqueuedAt(slot);
+    head.expiresAt = table.expiresAt(slot);
+    head.flags =
+      (head.enqueuedAt === 0 ? 0 : ENQUEUE_HAS_TIME) | (head.expiresAt === 0 ? 0 : ENQUEUE_HAS_EXPIRY);
+    head.priority = table.priority(slot);
+    head.length = table.length(slot);
+    head.bodyBytes = table.bodyBytes(slot);
+    head.id = table.id(slot);
+    journal.heads.enqueue(head, journal.bodyOffset(table.position(slot)));
+  }
+}

@@ -1,0 +1,584 @@
+import type { Clock } from "../base/clock.ts";
+import { BrokerError } from "../base/errors.ts";
+import type { Task, Turn } from "../base/turn.ts";
+import type { Durability } from "../engine/engine.ts";
+import { type DeathReason, RecordView } from "../message/record.ts";
+import { Consumer } from "./consumer.ts";
+import { ConsumerGroup } from "./consumer-group.ts";
+import { HeadExpiry, UnusedWatch } from "./expiry.ts";
+import type { MessageHolder } from "./holders.ts";
+import type { Holder, Ledger } from "./ledger.ts";
+import { QueueOrder } from "./queue-order.ts";
+import { RetryRoom } from "./retry.ts";
+import type { Counters, DropReason } from "./stats.ts";
+import type { MessageStore } from "./store/message-store.ts";
+import type { SlotList } from "./store/slot-list.ts";
+import type {
+  ConsumeOptions,
+  ConsumerSink,
+  Delivery,
+  Owner,
+  QueueDeclaration,
+  QueueHandle,
+  QueueHooks,
+} from "./types.ts";
+
+/** Messages one queue hands out before other queues and sockets have their turn. */
+const PUMP_MESSAGES_MAX = 2048;
+/** How far ahead of the consumer the disk is read, in messages. */
+const READ_AHEAD_MESSAGES = 1024;
+
+/** What queues need of their shard. */
+export interface QueueContext {
+  readonly store: MessageStore;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  /** Level of queues that do not ask for one. */
+  readonly durability: Durability;
+  /** Acknowledgement timeout of queues that do not set one; null = none. */
+  readonly consumerTimeoutMs: number | null;
+  /** Of quorum queues that do not set one; -1 = none. */
+  readonly quorumDeliveryLimit: number;
+  /** Every open ledger of the shard. */
+  readonly ledgers: Iterable<Ledger>;
+  random(): number;
+  /** The message leaves `queue` for good: to the dead-letter target, the parking lot or nowhere; settles it there. */
+  discard(queue: Queue, slot: number, reason: DeathReason): void;
+  /** Gives up one queue's hold on a message; frees it with the last. */
+  release(slot: number): void;
+  /** Releases whole lists in the background. */
+  dispose(lists: SlotList[], reason: DropReason): void;
+}
+
+export class MutableDelivery implements Delivery {
+  readonly record = new RecordView();
+  tag = 0;
+  redelivered = false;
+  deliveryCount = 0;
+  queue = "";
+}
+
+/** One queue: what is ready, who consumes it, what happens to what fails. */
+export class Queue implements QueueHandle, MessageHolder, Task, Holder {
+  scheduled = false;
+  readonly id: number;
+  readonly namespace: string;
+  readonly name: string;
+  readonly declaration: QueueDeclaration;
+  readonly owner: Owner | null;
+  /** Its persistent messages and their settlements are written to the log. */
+  readonly logged: boolean;
+  /** Logged, but acknowledged before it is on disk. */
+  readonly writeBehind: boolean;
+  /** Acknowledged only when on stable storage, not merely with the operating system. */
+  readonly synced: boolean;
+  readonly consumerTimeoutMs: number | null;
+  private readonly deliveryLimit: number;
+  deleted = false;
+  readyBytes = 0;
+  /** Holder's view: single gets that wait to be settled. */
+  unsettled = 0;
+  unackedCount = 0;
+  private pendingCount = 0;
+  private pendingBytes = 0;
+  private readonly context: QueueContext;
+  private readonly order: QueueOrder;
+  private readonly consumers: ConsumerGroup;
+  /** Unsuccessful deliveries so far, by slot; absent = never handed out. */
+  private deliveryCounts: Map<number, number> | null = null;
+  private readonly expiry: HeadExpiry;
+  private readonly unused: UnusedWatch | null;
+  private retryRoom: RetryRoom | null = null;
+  private loading = false;
+  private readonly delivery: MutableDelivery;
+  private readonly hooks: QueueHooks;
+
+  constructor(
+    id: number,
+    namespace: string,
+    declaration: QueueDeclaration,
+    owner: Owner | null,
+    hooks: QueueHooks,
+    context: QueueContext,
+    delivery: MutableDelivery,
+  ) {
+    const { options } = declaration;
+    this.id = id;
+    this.namespace = namespace;
+    this.name = declaration.name;
+    this.declaration = declaration;
+    this.owner = owner;
+    this.hooks = hooks;
+    this.context = context;
+    this.delivery = delivery;
+    this.logged = declaration.durable && owner === null;
+    const durability = options.durability ?? context.durability;
+    this.writeBehind = durability === "memory";
+    this.synced = durability === "fsync";
+    this.consumerTimeoutMs = options.consumerTimeoutMs ?? context.consumerTimeoutMs;
+    this.deliveryLimit =
+      options.deliveryLimit ?? (options.type === "quorum" ? context.quorumDeliveryLimit : -1);
+    this.order = new QueueOrder(context.store.table, options.priorityMax ?? 0, options.discipline === "lifo");
+    this.consumers = new ConsumerGroup(options.singleActiveConsumer === true);
+    this.expiry = new HeadExpiry(options.messageTtlMs, context.store.table, context.clock, () =>
+      this.expireHead(),
+    );
+    this.unused =
+      options.expiresMs === undefined ? null : new UnusedWatch(options.expiresMs, context.clock, this);
+  }
+
+  get queue(): Queue {
+    return this;
+  }
+
+  get readyCount(): number {
+    return this.order.length;
+  }
+
+  get consumerCount(): number {
+    return this.consumers.count;
+  }
+
+  get waitingCount(): number {
+    return this.retryRoom?.count ?? 0;
+  }
+
+  // --- in -----------------------------------------------------------------------------------------
+
+  /** False when the queue is at its limit and refuses the newest message. */
+  get accepts(): boolean {
+    const { overflow, lengthMax, lengthBytesMax } = this.declaration.options;
+    if (overflow === undefined || overflow === "drop-head") return true;
+    if (lengthMax !== undefined && this.readyCount + this.pendingCount >= lengthMax) return false;
+    return lengthBytesMax === undefined || this.readyBytes + this.pendingBytes < lengthBytesMax;
+  }
+
+  /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
+  offer(slot: number, pending: boolean): void {
+    if (pending || this.pendingCount > 0) {
+      this.pendingCount++;
+      this.pendingBytes += this.context.store.table.bodyBytes(slot);
+      this.context.store.journal.pending(this, slot);
+    } else this.admit(slot);
+  }
+
+  committed(slot: number): void {
+    this.pendingCount--;
+    this.pendingBytes -= this.context.store.table.bodyBytes(slot);
+    if (this.deleted) this.context.release(slot);
+    else this.admit(slot);
+  }
+
+  private admit(slot: number): void {
+    this.makeReady(slot);
+    const { lengthMax, lengthBytesMax, messageTtlMs } = this.declaration.options;
+    if (lengthMax !== undefined || lengthBytesMax !== undefined) this.enforceLength();
+    if (messageTtlMs === 0 && this.order.length > 0) {
+      this.run();
+      this.expireHead();
+    }
+  }
+
+  private makeReady(slot: number): void {
+    this.order.push(slot);
+    this.readyBytes += this.context.store.table.bodyBytes(slot);
+    this.expiry.added(slot);
+    if (this.consumers.count > 0 && !this.scheduled) this.context.turn.soon(this);
+  }
+
+  private enforceLength(): void {
+    const { overflow, lengthMax, lengthBytesMax } = this.declaration.options;
+    if (overflow !== undefined && overflow !== "drop-head") return;
+    const over = (): boolean =>
+      this.order.length > 0 &&
+      ((lengthMax !== undefined && this.order.length > lengthMax) ||
+        (lengthBytesMax !== undefined && this.readyBytes > lengthBytesMax));
+    // A consumer with room takes the message before the limit does.
+    if (over() && this.consumers.count > 0) this.run();
+    while (over()) {
+      const slot = this.order.popOldest();
+      this.leaveReady(slot);
+      this.context.discard(this, slot, "maxlen");
+    }
+  }
+
+  /** Replay: the message is ready (or waits, when `dueAt` lies ahead). */
+  restore(slot: number): void {
+    this.order.push(slot);
+    this.readyBytes += this.context.store.table.bodyBytes(slot);
+  }
+
+  /** Replay: takes the message with this id out of wherever it is; -1 when it is not here. */
+  restoredSettle(id: number): number {
+    let slot = this.order.removeId(id);
+    if (slot >= 0) {
+      this.readyBytes -= this.context.store.table.bodyBytes(slot);
+    } else slot = this.retryRoom?.remove(id) ?? -1;
+    if (slot >= 0) this.deliveryCounts?.delete(slot);
+    return slot;
+  }
+
+  /** Replay: the message with this id was handed out without success. */
+  restoredAttempt(id: number, deliveryCount: number, dueAt: number): void {
+    const slot = this.order.find(id);
+    if (slot < 0) return;
+    this.counts().set(slot, deliveryCount);
+    if (dueAt <= this.context.clock.now()) return;
+    this.order.removeId(id);
+    this.readyBytes -= this.context.store.table.bodyBytes(slot);
+    this.room().add(slot, dueAt);
+  }
+
+  /** Replay: all with an id up to `idMax`, except those kept, were purged. */
+  restoredPurge(idMax: number, keptIds: readonly number[]): void {
+    const kept = new Set(keptIds);
+    const { store } = this.context;
+    const slots = this.order
+      .all()
+      .filter((slot) => store.table.id(slot) <= idMax && !kept.has(store.table.id(slot)));
+    for (const slot of slots) {
+      this.restoredSettle(store.table.id(slot));
+      this.context.release(slot);
+    }
+  }
+
+  /** Replay: the slot with this id, or -1. */
+  restoredFind(id: number): number {
+    const slot = this.order.find(id);
+    return slot >= 0 ? slot : (this.retryRoom?.find(id) ?? -1);
+  }
+
+  /** Replay is over: clocks start. */
+  restored(): void {
+    this.expiry.rearm(this.order);
+    this.unused?.touch();
+  }
+
+  // --- out ----------------------------------------------------------------------------------------
+
+  /** Something changed that may let messages move. */
+  wake(): void {
+    if (this.order.length > 0 && this.consumers.count > 0 && !this.scheduled) this.context.turn.soon(this);
+  }
+
+  /** Hands out what can be handed out. */
+  run(): void {
+    const store = this.context.store;
+    let budget = PUMP_MESSAGES_MAX;
+    while (this.order.length > 0) {
+      const consumer = this.consumers.next();
+      if (consumer === null) return;
+      if (budget-- === 0) {
+        this.wake();
+        return;
+      }
+      const slot = this.order.peek();
+      if (this.expiry.active && this.expiry.isDue(slot)) {
+        this.expireOne(this.order.pop());
+        continue;
+      }
+      if (!store.resident(slot)) {
+        this.loadAhead();
+        return;
+      }
+      this.order.pop();
+      this.leaveReady(slot);
+      this.deliver(consumer, slot);
+    }
+  }
+
+  private deliver(consumer: Consumer, slot: number): void {
+    const { delivery, context } = this;
+    context.store.view(slot, delivery.record);
+    const count = this.deliveryCounts?.get(slot);
+    delivery.redelivered = count !== undefined;
+    delivery.deliveryCount = count ?? 0;
+    delivery.queue = this.name;
+    context.counters.delivered++;
+    if (count !== undefined) context.counters.redelivered++;
+    if (consumer.noAck) {
+      delivery.tag = consumer.ledger.passed();
+      consumer.sink.deliver(delivery);
+      this.settle(slot);
+      return;
+    }
+    this.unackedCount++;
+    delivery.tag = consumer.ledger.enter(slot, consumer, this.deadline());
+    consumer.sink.deliver(delivery);
+  }
+
+  /** Takes one message for a single get. `done` may be called later, when it must be read from disk. */
+  get(noAck: boolean, ledger: Ledger, done: (delivery: Delivery | null, ready: number) => void): void {
+    this.unused?.touch();
+    this.expireHead();
+    if (this.order.length === 0) {
+      done(null, 0);
+      return;
+    }
+    const slot = this.order.pop();
+    this.leaveReady(slot);
+    if (this.context.store.resident(slot)) this.gotten(slot, noAck, ledger, done);
+    else this.context.store.load([slot], () => this.gotten(slot, noAck, ledger, done));
+  }
+
+  private gotten(
+    slot: number,
+    noAck: boolean,
+    ledger: Ledger,
+    done: (d: Delivery | null, n: number) => void,
+  ): void {
+    const { delivery, context } = this;
+    context.store.view(slot, delivery.record);
+    const count = this.deliveryCounts?.get(slot);
+    delivery.redelivered = count !== undefined;
+    delivery.deliveryCount = count ?? 0;
+    delivery.queue = this.name;
+    context.counters.got++;
+    if (!noAck) this.unackedCount++;
+    delivery.tag = noAck ? ledger.passed() : ledger.enter(slot, this, this.deadline());
+    done(delivery, this.order.length);
+    if (noAck) this.settle(slot);
+  }
+
+  private deadline(): number {
+    return this.consumerTimeoutMs === null ? -1 : this.context.clock.monotonic();
+  }
+
+  private loadAhead(): void {
+    if (this.loading) return;
+    this.loading = true;
+    const slots = this.order.ahead(READ_AHEAD_MESSAGES).filter((slot) => !this.context.store.resident(slot));
+    this.context.store.load(slots, () => {
+      this.loading = false;
+      this.wake();
+    });
+  }
+
+  // --- settling -----------------------------------------------------------------------------------
+
+  accepted(slot: number): void {
+    this.unackedCount--;
+    this.context.counters.acknowledged++;
+    this.settle(slot);
+  }
+
+  rejected(slot: number, requeue: boolean): void {
+    this.unackedCount--;
+    if (this.deleted) this.settle(slot);
+    else if (this.declaration.options.retry !== undefined)
+      this.retry(slot, requeue ? "delivery_limit" : "rejected");
+    else if (requeue) this.putBack(slot);
+    else this.context.discard(this, slot, "rejected");
+  }
+
+  returned(slot: number): void {
+    this.unackedCount--;
+    if (this.deleted) this.settle(slot);
+    else this.putBack(slot);
+  }
+
+  timedOut(slot: number): void {
+    this.unackedCount--;
+    if (this.deleted) this.settle(slot);
+    else if (this.declaration.options.retry !== undefined) this.retry(slot, "delivery_limit");
+    else this.putBack(slot);
+  }
+
+  /** The message has left this queue: a record of it is written, and this queue's hold on it ends. */
+  settle(slot: number): void {
+    const { store } = this.context;
+    if (this.logged && !this.deleted && store.table.position(slot) >= 0) {
+      store.journal.heads.settle(this.id, store.table.id(slot));
+      store.journal.commit(false);
+    }
+    this.deliveryCounts?.delete(slot);
+    this.context.release(slot);
+  }
+
+  private putBack(slot: number): void {
+    const count = (this.deliveryCounts?.get(slot) ?? 0) + 1;
+    const limit = this.deliveryLimit;
+    if (limit >= 0 && count > limit) {
+      this.context.discard(this, slot, "delivery_limit");
+      return;
+    }
+    this.counts().set(slot, count);
+    if (limit >= 0) this.noteAttempt(slot, count, 0);
+    this.context.counters.requeued++;
+    this.makeReady(slot);
+  }
+
+  private retry(slot: number, reason: DeathReason): void {
+    const policy = this.declaration.options.retry;
+    const count = (this.deliveryCounts?.get(slot) ?? 0) + 1;
+    if (policy === undefined || count > policy.attempts) {
+      this.context.discard(this, slot, reason);
+      return;
+    }
+    this.counts().set(slot, count);
+    const wait = Math.min(policy.initialMs * policy.multiplier ** (count - 1), policy.ceilingMs);
+    const dueAt = this.context.clock.now() + Math.round(wait * (1 - policy.jitter * this.context.random()));
+    this.noteAttempt(slot, count, dueAt);
+    this.context.counters.retried++;
+    this.room().add(slot, dueAt);
+  }
+
+  private noteAttempt(slot: number, count: number, dueAt: number): void {
+    const { store } = this.context;
+    if (!this.logged || store.table.position(slot) < 0) return;
+    store.journal.heads.attempt(this.id, store.table.id(slot), count, dueAt);
+    store.journal.commit(false);
+  }
+
+  /** Unsuccessful deliveries of a message so far, and when its wait ends (0 = it does not wait). */
+  attemptOf(slot: number): { deliveryCount: number; dueAt: number } | null {
+    const deliveryCount = this.deliveryCounts?.get(slot);
+    if (deliveryCount === undefined) return null;
+    return { deliveryCount, dueAt: this.retryRoom?.dueAt(slot) ?? 0 };
+  }
+
+  /** True when this queue still holds the message, ready, waiting or handed out. */
+  holds(slot: number): boolean {
+    if (this.order.has(slot) || (this.retryRoom?.has(slot) ?? false)) return true;
+    let found = false;
+    for (const ledger of this.context.ledgers) {
+      ledger.visitUnsettled(this, (other) => {
+        if (other === slot) found = true;
+      });
+    }
+    return found;
+  }
+
+  // --- expiry -------------------------------------------------------------------------------------
+
+  /** Lets go of what has expired at the head. */
+  expireHead(): void {
+    if (!this.expiry.active) return;
+    const expired: number[] = [];
+    this.order.visitOldest((slot) => {
+      if (!this.expiry.isDue(slot)) return false;
+      expired.push(slot);
+      return expired.length < PUMP_MESSAGES_MAX;
+    });
+    for (const slot of expired) this.expireOne(slot);
+    this.expiry.rearm(this.order);
+  }
+
+  private expireOne(slot: number): void {
+    this.leaveReady(slot);
+    this.context.discard(this, slot, "expired");
+  }
+
+  private leaveReady(slot: number): void {
+    this.readyBytes -= this.context.store.table.bodyBytes(slot);
+  }
+
+  // --- consumers ----------------------------------------------------------------------------------
+
+  /** @throws BrokerError queue-exclusive-use */
+  addConsumer(options: ConsumeOptions, sink: ConsumerSink, ledger: Ledger): Consumer {
+    const detail = { kind: "queue", name: this.name, namespace: this.namespace };
+    if (this.consumers.exclusive || (options.exclusive && this.consumers.count > 0)) {
+      throw new BrokerError("queue-exclusive-use", `queue '${this.name}' in exclusive use`, detail);
+    }
+    const consumer = new Consumer(this, ledger, sink, options);
+    this.consumers.add(consumer);
+    ledger.addConsumer(consumer);
+    this.unused?.touch();
+    this.wake();
+    return consumer;
+  }
+
+  removeConsumer(consumer: Consumer): void {
+    this.consumers.remove(consumer);
+    this.unused?.touch();
+    if (this.consumers.count === 0 && this.declaration.autoDelete && !this.deleted) this.hooks.unused(this);
+    else this.wake();
+  }
+
+  /** Deliveries older than the queue's acknowledgement timeout go back. */
+  returnLate(): void {
+    const timeoutMs = this.consumerTimeoutMs;
+    if (timeoutMs === null || this.unackedCount === 0) return;
+    const before = this.context.clock.monotonic() - timeoutMs;
+    for (const ledger of this.context.ledgers) ledger.returnLate(this, before);
+  }
+
+  // --- life ---------------------------------------------------------------------------------------
+
+  touch(): void {
+    this.unused?.touch();
+  }
+
+  /** The queue was not used for its x-expires time. */
+  unusedFor(): void {
+    if (this.consumers.count === 0 && !this.deleted) this.hooks.unused(this);
+    else this.unused?.touch();
+  }
+
+  /** The broker is closing: no timer may fire any more. */
+  stop(): void {
+    this.expiry.stop();
+    this.unused?.stop();
+    this.retryRoom?.drain();
+  }
+
+  purge(): number {
+    const count = this.order.length;
+    const { store } = this.context;
+    if (this.logged && count > 0) {
+      // What is not committed yet has a higher id than all that is ready, and stays.
+      store.journal.heads.purge(this.id, this.order.newestId(), this.unackedIds());
+      store.journal.commit(false);
+    }
+    for (const slot of this.deliveryCounts?.keys() ?? []) {
+      if (this.order.has(slot)) this.deliveryCounts?.delete(slot);
+    }
+    this.empty("purged");
+    return count;
+  }
+
+  /** Drops everything and cancels the consumers. The topology has forgotten the queue already. */
+  delete(): number {
+    const count = this.order.length;
+    this.deleted = true;
+    this.expiry.stop();
+    this.unused?.stop();
+    for (const consumer of this.consumers.all()) {
+      this.consumers.remove(consumer);
+      consumer.cancelledByQueue();
+    }
+    this.empty("deleted");
+    for (const slot of this.retryRoom?.drain() ?? []) this.context.release(slot);
+    return count;
+  }
+
+  private empty(reason: DropReason): void {
+    const lists = this.order.detach();
+    this.readyBytes = 0;
+    this.context.dispose(lists, reason);
+  }
+
+  private unackedIds(): number[] {
+    const ids: number[] = [];
+    const table = this.context.store.table;
+    for (const ledger of this.context.ledgers) {
+      ledger.visitUnsettled(this, (slot) => ids.push(table.id(slot)));
+    }
+    for (const slot of this.retryRoom?.slots() ?? []) ids.push(table.id(slot));
+    return ids;
+  }
+
+  private counts(): Map<number, number> {
+    this.deliveryCounts ??= new Map();
+    return this.deliveryCounts;
+  }
+
+  private room(): RetryRoom {
+    this.retryRoom ??= new RetryRoom(this.context.clock, this.context.store.table, (slot) =>
+      this.makeReady(slot),
+    );
+    return this.retryRoom;
+  }
+}

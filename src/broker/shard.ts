@@ -1,0 +1,193 @@
+import type { Arena } from "../base/arena.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Turn } from "../base/turn.ts";
+import type { CorruptionError, Durability, Log } from "../engine/engine.ts";
+import type { RecordReaders } from "../message/reader.ts";
+import type { Annotations, DeathReason } from "../message/record.ts";
+import { Cleaner } from "./cleaner.ts";
+import { DeadLetters, type QueueFinder } from "./dead-letter.ts";
+import { DELAY_HOLDER_ID, DelayRoom } from "./delay.ts";
+import { Disposer } from "./disposer.ts";
+import { Holders, type MessageHolder } from "./holders.ts";
+import { Ledger } from "./ledger.ts";
+import { Publisher } from "./publisher.ts";
+import { MutableDelivery, Queue, type QueueContext } from "./queue.ts";
+import { replay } from "./replay.ts";
+import { Counters, type DropReason } from "./stats.ts";
+import { MessageStore, type RecordSource } from "./store/message-store.ts";
+import type { SlotList } from "./store/slot-list.ts";
+import type { Owner, QueueDeclaration, QueueHandle, QueueHooks, QueueHost } from "./types.ts";
+
+const SWEEP_MS = 1000;
+
+export interface ShardOptions {
+  readonly log: Log;
+  readonly arena: Arena;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly finder: QueueFinder;
+  readonly readers: RecordReaders;
+  readonly durability: Durability;
+  /** Arena blocks that messages may take. */
+  readonly blocksMax: number;
+  /** Acknowledgement timeout of queues that do not set one; null = none. */
+  readonly consumerTimeoutMs: number | null;
+  /** Of quorum queues that do not set one; -1 = none. */
+  readonly quorumDeliveryLimit: number;
+  /** 0 <= random() < 1 */
+  readonly random: () => number;
+  /** Stored data turned out to be damaged. */
+  readonly onCorruption: (error: CorruptionError) => void;
+}
+
+/** A single-writer state machine over one log: queues, what they hold, and who holds what of it. */
+export class Shard implements QueueHost, QueueContext {
+  readonly store: MessageStore;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly counters = new Counters();
+  readonly durability: Durability;
+  readonly ledgers = new Set<Ledger>();
+  readonly publisher: Publisher;
+  readonly delays: DelayRoom;
+  readonly queues = new Map<number, Queue>();
+  readonly random: () => number;
+  readonly consumerTimeoutMs: number | null;
+  readonly quorumDeliveryLimit: number;
+  private readonly log: Log;
+  private readonly holdersById = new Map<number, MessageHolder>();
+  private readonly holders: Holders;
+  private readonly deadLetters: DeadLetters;
+  private readonly disposer: Disposer;
+  private readonly cleaner: Cleaner;
+  private readonly delivery = new MutableDelivery();
+  private sweepTimer: Timer | null = null;
+  private readonly timed = new Set<Queue>();
+
+  constructor(options: ShardOptions) {
+    const { log, arena, turn, clock, counters } = { ...options, counters: this.counters };
+    this.log = log;
+    this.turn = turn;
+    this.clock = clock;
+    this.durability = options.durability;
+    this.random = options.random;
+    this.consumerTimeoutMs = options.consumerTimeoutMs;
+    this.quorumDeliveryLimit = options.quorumDeliveryLimit;
+    this.store = new MessageStore(arena, log, options.blocksMax);
+    this.store.onCorruption = options.onCorruption;
+    const { store } = this;
+    this.holders = new Holders(store.table, this.holdersById);
+    this.publisher = new Publisher(store, this.holders, clock, counters, (queue, source, annotations) =>
+      this.deadLetters.refused(queue, source, annotations),
+    );
+    const { finder, readers } = options;
+    this.deadLetters = new DeadLetters(store, this.publisher, finder, readers, clock, counters);
+    this.delays = new DelayRoom({
+      store,
+      holders: this.holders,
+      publisher: this.publisher,
+      finder,
+      readers,
+      clock,
+      counters,
+      synced: options.durability === "fsync",
+    });
+    this.holdersById.set(DELAY_HOLDER_ID, this.delays);
+    this.disposer = new Disposer(turn, counters, (slot) => this.release(slot));
+    this.cleaner = new Cleaner(store, this.holders, log, turn, this.delays);
+  }
+
+  /** Rebuilds what the queues held. Durable queues must have been created. */
+  async recover(): Promise<void> {
+    await replay(this.log, this.store, this.holders, this.holdersById, this.delays, this.queues);
+    for (const queue of this.queues.values()) queue.restored();
+    this.log.start(this.store.journal);
+    this.sweep();
+  }
+
+  get storedBytes(): number {
+    return this.log.storedBytes;
+  }
+
+  get movedMessages(): number {
+    return this.cleaner.moved;
+  }
+
+  createQueue(
+    id: number,
+    namespace: string,
+    declaration: QueueDeclaration,
+    owner: Owner | null,
+    hooks: QueueHooks,
+  ): Queue {
+    const queue = new Queue(id, namespace, declaration, owner, hooks, this, this.delivery);
+    this.queues.set(id, queue);
+    this.holdersById.set(id, queue);
+    if (queue.consumerTimeoutMs !== null) this.timed.add(queue);
+    return queue;
+  }
+
+  deleteQueue(handle: QueueHandle): number {
+    const queue = handle as Queue;
+    this.queues.delete(queue.id);
+    this.holdersById.delete(queue.id);
+    this.timed.delete(queue);
+    return queue.delete();
+  }
+
+  purgeQueue(queue: QueueHandle): number {
+    return (queue as Queue).purge();
+  }
+
+  touchQueue(queue: QueueHandle): void {
+    (queue as Queue).touch();
+  }
+
+  openLedger(onClose: (ledger: Ledger) => void): Ledger {
+    const ledger = new Ledger((closed) => {
+      this.ledgers.delete(closed);
+      onClose(closed);
+    });
+    this.ledgers.add(ledger);
+    return ledger;
+  }
+
+  delay(
+    namespace: string,
+    source: RecordSource,
+    old: Annotations | null,
+    expirationMs: number,
+    delayMs: number,
+  ): number {
+    this.counters.published++;
+    return this.delays.add(namespace, source, old, expirationMs, delayMs);
+  }
+
+  discard(queue: Queue, slot: number, reason: DeathReason): void {
+    this.deadLetters.discard(queue, slot, reason);
+  }
+
+  release(slot: number): void {
+    if (this.holders.release(slot)) this.store.free(slot);
+  }
+
+  dispose(lists: SlotList[], reason: DropReason): void {
+    this.disposer.add(lists, reason);
+  }
+
+  async close(): Promise<void> {
+    this.sweepTimer?.cancel();
+    this.delays.stop();
+    for (const queue of this.queues.values()) queue.stop();
+    await this.log.close();
+  }
+
+  /** What is not urgent: late acknowledgements, disk space, memory. */
+  private sweep(): void {
+    for (const queue of this.timed) queue.returnLate();
+    this.cleaner.check();
+    this.sweepTimer = this.clock.setTimer(SWEEP_MS, () => this.sweep());
+  }
+}

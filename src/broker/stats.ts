@@ -1,0 +1,76 @@
+/** Running totals of a shard; plain numbers, so that counting costs nothing. */
+export class Counters {
+  published = 0;
+  publishedBytes = 0;
+  /** Counted by the protocols: publishes whose acknowledgement was sent, and messages sent back. */
+  confirmed = 0;
+  returned = 0;
+  unroutable = 0;
+  refused = 0;
+  delivered = 0;
+  redelivered = 0;
+  got = 0;
+  acknowledged = 0;
+  requeued = 0;
+  deadLettered = 0;
+  parked = 0;
+  retried = 0;
+  delayed = 0;
+  /** Messages that left without being consumed or dead-lettered, by reason. */
+  readonly dropped: Record<DropReason, number> = {
+    rejected: 0,
+    expired: 0,
+    maxlen: 0,
+    delivery_limit: 0,
+    purged: 0,
+    deleted: 0,
+    cycle: 0,
+    refused: 0,
+  };
+}
+
+export type DropReason =
+  | "rejected"
+  | "expired"
+  | "maxlen"
+  | "delivery_limit"
+  | "purged"
+  | "deleted"
+  | "cycle"
+  | "refused";
+
+/** Totals count from the start of the process and never fall; the rest is as of now. */
+export interface BrokerStats {
+  /** Ledgers of deliveries: AMQP channels, or what stands for one in another protocol. */
+  readonly channels: number;
+  readonly queues: number;
+  readonly consumers: number;
+  readonly messagesReady: number;
+  readonly messagesUnacked: number;
+  /** Waiting for a retry or for their delay. */
+  readonly messagesWaiting: number;
+  readonly published: number;
+  readonly publishedBytes: number;
+  readonly confirmed: number;
+  readonly delivered: number;
+  readonly acked: number;
+  readonly redelivered: number;
+  readonly requeued: number;
+  readonly returned: number;
+  readonly unroutable: number;
+  readonly refused: number;
+  readonly deadLettered: number;
+  readonly parked: number;
+  readonly retried: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly logBytes: number;
+  readonly logSyncs: number;
+  readonly logWrittenBytes: number;
+  readonly commitRounds: number;
+  readonly movedMessages: number;
+  readonly messageMemoryBytes: number;
+  readonly arenaBytesUsed: number;
+  readonly arenaBytesMax: number;
+  /** What holds publishers back now. */
+  readonly alarms: readonly string[];
+}

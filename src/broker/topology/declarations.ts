@@ -1,0 +1,153 @@
+import { randomBytes } from "node:crypto";
+import type { Table } from "../../message/values.ts";
+import { valuesEqual } from "../../message/values.ts";
+import { EXCHANGE_TYPES } from "../router/types.ts";
+import type { ExchangeDeclaration, Owner, QueueDeclaration, QueueHandle, QueueOptions } from "../types.ts";
+import { ALTERNATE_ARGUMENT } from "./graph.ts";
+import { inequivalent, invalidArgument, queueLocked } from "./refusals.ts";
+
+export const RESERVED_PREFIX = "amq.";
+const GENERATED_PREFIX = "amq.gen-";
+/** As a name for itself, stands for the direct replies of whoever asks. */
+export const REPLY_NAME = "amq.rabbitmq.reply-to";
+export const REPLY_PREFIX = `${REPLY_NAME}.`;
+
+const NO_ARGUMENTS: Table = new Map();
+
+/** The exchanges that every namespace is born with. */
+export const PREDECLARED_EXCHANGES: readonly ExchangeDeclaration[] = [
+  predeclared("amq.direct", "direct"),
+  predeclared("amq.fanout", "fanout"),
+  predeclared("amq.topic", "topic"),
+  predeclared("amq.headers", "headers"),
+  predeclared("amq.match", "headers"),
+  { ...predeclared("amq.rabbitmq.trace", "topic"), internal: true },
+];
+
+export const DEFAULT_EXCHANGE: ExchangeDeclaration = predeclared("", "direct");
+
+function predeclared(name: string, type: string): ExchangeDeclaration {
+  return { name, type, durable: true, autoDelete: false, internal: false, arguments: NO_ARGUMENTS };
+}
+
+/** 22 url-safe characters that nobody guesses. */
+function randomToken(): string {
+  return randomBytes(16).toString("base64url");
+}
+
+export function generatedQueueName(): string {
+  return GENERATED_PREFIX + randomToken();
+}
+
+export function replyQueueDeclaration(): QueueDeclaration {
+  return {
+    name: REPLY_PREFIX + randomToken(),
+    durable: false,
+    exclusive: true,
+    autoDelete: false,
+    options: {},
+    arguments: NO_ARGUMENTS,
+  };
+}
+
+/** Exclusive queues end with their connection, so there is nothing to keep of one that asks to be durable. */
+export function effectiveDeclaration(declaration: QueueDeclaration, name: string): QueueDeclaration {
+  const durable = declaration.durable && !declaration.exclusive;
+  if (durable === declaration.durable && name === declaration.name) return declaration;
+  return { ...declaration, name, durable };
+}
+
+/** What only classic queues can be. @throws BrokerError argument-invalid */
+export function checkQueueDeclaration(declaration: QueueDeclaration, namespace: string): void {
+  const { name, exclusive, autoDelete, durable, options } = declaration;
+  const type = typeOf(options);
+  if (type === "classic") return;
+  const refuse = (option: string) =>
+    invalidArgument("queue", name, namespace, option, `does not go with queue type ${type}`);
+  if (name === "") throw refuse("name");
+  if (exclusive) throw refuse("exclusive");
+  if (autoDelete) throw refuse("autoDelete");
+  if (!durable) throw refuse("durable");
+}
+
+/** The alternate exchange must be named by a string. @throws BrokerError argument-invalid */
+export function checkExchangeDeclaration(declaration: ExchangeDeclaration, namespace: string): void {
+  const alternate = declaration.arguments.get(ALTERNATE_ARGUMENT);
+  if (alternate === undefined || alternate.type === "string") return;
+  const reason = `has type ${alternate.type}, expected a string`;
+  throw invalidArgument("exchange", declaration.name, namespace, ALTERNATE_ARGUMENT, reason);
+}
+
+export function isExchangeType(type: string): boolean {
+  return EXCHANGE_TYPES.has(type);
+}
+
+/** @throws BrokerError inequivalent */
+export function checkSameExchange(
+  current: ExchangeDeclaration,
+  received: ExchangeDeclaration,
+  namespace: string,
+): void {
+  for (const option of ["type", "durable", "autoDelete", "internal"] as const) {
+    if (current[option] === received[option]) continue;
+    throw inequivalent("exchange", current.name, namespace, option, received[option], current[option]);
+  }
+  const [now, then] = [received.arguments.get(ALTERNATE_ARGUMENT), current.arguments.get(ALTERNATE_ARGUMENT)];
+  const same = now === undefined || then === undefined ? now === then : valuesEqual(now, then);
+  if (!same) throw inequivalent("exchange", current.name, namespace, ALTERNATE_ARGUMENT, now, then);
+}
+
+/** Every option there is: one that is added to QueueOptions has to be compared before this compiles. */
+const COMPARED: Readonly<Record<keyof QueueOptions, true>> = {
+  type: true,
+  discipline: true,
+  priorityMax: true,
+  messageTtlMs: true,
+  expiresMs: true,
+  deadLetterExchange: true,
+  deadLetterRoutingKey: true,
+  lengthMax: true,
+  lengthBytesMax: true,
+  overflow: true,
+  singleActiveConsumer: true,
+  deliveryLimit: true,
+  retry: true,
+  consumerTimeoutMs: true,
+  durability: true,
+};
+const COMPARED_OPTIONS = Object.keys(COMPARED) as (keyof QueueOptions)[];
+
+/** `received` is effective already. @throws BrokerError queue-locked, inequivalent */
+export function checkSameQueue(
+  queue: QueueHandle,
+  received: QueueDeclaration,
+  owner: Owner | null,
+  namespace: string,
+): void {
+  const { declaration: current, name } = queue;
+  // The owner must be the same, nobody included: a shared queue cannot be declared again as exclusive.
+  if (queue.owner !== (received.exclusive ? owner : null)) throw queueLocked(name, namespace);
+  for (const option of ["durable", "autoDelete"] as const) {
+    if (current[option] === received[option]) continue;
+    throw inequivalent("queue", name, namespace, option, received[option], current[option]);
+  }
+  for (const option of COMPARED_OPTIONS) {
+    const [now, then] = [optionOf(received.options, option), optionOf(current.options, option)];
+    if (!sameOption(now, then)) throw inequivalent("queue", name, namespace, option, now, then);
+  }
+}
+
+function typeOf(options: QueueOptions): string {
+  return options.type ?? "classic";
+}
+
+function optionOf(options: QueueOptions, option: keyof QueueOptions): unknown {
+  return option === "type" ? typeOf(options) : options[option];
+}
+
+function sameOption(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  const [x, y] = [Object.entries(a), Object.entries(b)];
+  return x.length === y.length && x.every(([key, value]) => (b as Record<string, unknown>)[key] === value);
+}

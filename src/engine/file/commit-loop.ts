@@ -1,0 +1,172 @@
+/**
+ * The one commit loop of an engine. A round takes from every woken log, writes, syncs, and reports;
+ * what gathers meanwhile is the next round, which starts at once. So under load rounds get larger
+ * instead of more, and a thousand waiting publishers cost one sync, not a thousand. No timer.
+ *
+ * "behind" is the policy of the memory engine with checkpoints: a round reports at once, and what it
+ * took is written and synced when the next checkpoint is due.
+ */
+import type { Clock, Timer } from "../../base/clock.ts";
+
+export interface RoundCost {
+  readonly syncs: number;
+  readonly bytes: number;
+}
+
+export interface RoundMember {
+  /** Batches taken and not written yet. */
+  readonly placedCount: number;
+  readonly placedBytes: number;
+  /** Takes what has gathered and gives it its place; false when nothing had. Never throws. */
+  gather(): boolean;
+  /** Makes the `count` oldest placed batches as durable as they asked to be. Never rejects: a log that breaks says so itself. */
+  commit(count: number): Promise<RoundCost>;
+  /** Tells the writer that the batch of this round is committed. Never throws. */
+  report(): void;
+}
+
+export interface CommitPolicy {
+  /** null: a round ends when it is durable. Otherwise the longest time that taken batches stay unwritten. */
+  readonly checkpointIntervalMs: number | null;
+}
+
+export type RoundListener = (syncs: number, bytes: number, seconds: number) => void;
+
+/** Unwritten bytes from which on a checkpoint does not wait for its time, and commits wait for it: memory is bounded. */
+const BEHIND_BYTES_MAX = 64 << 20;
+
+export class CommitLoop {
+  private readonly clock: Clock;
+  private readonly checkpointIntervalMs: number | null;
+  private readonly listener: RoundListener;
+  private readonly woken = new Set<RoundMember>();
+  /** Made durable before the others of its round. */
+  private prior: RoundMember | null = null;
+  private running = false;
+  private readonly quiescing: { member: RoundMember; resolve: () => void }[] = [];
+  private readonly behind = new Set<RoundMember>();
+  private checkpointing: Promise<void> | null = null;
+  private timer: Timer | null = null;
+
+  constructor(clock: Clock, policy: CommitPolicy, listener: RoundListener) {
+    this.clock = clock;
+    this.checkpointIntervalMs = policy.checkpointIntervalMs;
+    this.listener = listener;
+  }
+
+  /** `member` is made durable before the other members of the same round: they may build on what it holds. */
+  setPrior(member: RoundMember): void {
+    this.prior = member;
+  }
+
+  wake(member: RoundMember): void {
+    this.woken.add(member);
+    if (this.running) return;
+    this.running = true;
+    // Not now: whatever else this turn of the event loop brings joins the round.
+    setImmediate(() => this.run());
+  }
+
+  /** Resolves when a member has nothing left to take and all that it gave is reported. */
+  quiesce(member: RoundMember): Promise<void> {
+    this.wake(member);
+    return new Promise((resolve) => {
+      this.quiescing.push({ member, resolve });
+    });
+  }
+
+  /** Writes and syncs all that was taken up to now and not written. */
+  async checkpoint(): Promise<void> {
+    while (this.checkpointing !== null) await this.checkpointing;
+    this.checkpointing = this.writeBehind().finally(() => {
+      this.checkpointing = null;
+    });
+    await this.checkpointing;
+  }
+
+  close(): void {
+    this.timer?.cancel();
+  }
+
+  private async run(): Promise<void> {
+    for (;;) {
+      const round = this.gather();
+      this.settleQuiet();
+      if (round.length === 0) break;
+      if (this.checkpointIntervalMs === null) await this.commitRound(round);
+      else await this.passRound(round);
+    }
+    this.running = false;
+  }
+
+  private gather(): RoundMember[] {
+    const round: RoundMember[] = [];
+    for (const member of this.woken) {
+      // A member stays woken until it has nothing to give: one empty take more than needed, no wake lost.
+      if (member.gather()) round.push(member);
+      else this.woken.delete(member);
+    }
+    return round;
+  }
+
+  private settleQuiet(): void {
+    for (let index = this.quiescing.length - 1; index >= 0; index--) {
+      if (this.woken.has(this.quiescing[index].member)) continue;
+      this.quiescing.splice(index, 1)[0].resolve();
+    }
+  }
+
+  private async commitRound(round: readonly RoundMember[]): Promise<void> {
+    const startMs = this.clock.monotonic();
+    const cost = await this.commitAll(round);
+    for (const member of round) member.report();
+    this.listener(cost.syncs, cost.bytes, (this.clock.monotonic() - startMs) / 1000);
+  }
+
+  private async passRound(round: readonly RoundMember[]): Promise<void> {
+    let unwritten = 0;
+    for (const member of round) {
+      this.behind.add(member);
+      unwritten += member.placedBytes;
+    }
+    this.armTimer();
+    if (unwritten > BEHIND_BYTES_MAX) await this.checkpoint();
+    for (const member of round) member.report();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  private armTimer(): void {
+    if (this.timer !== null || this.checkpointIntervalMs === null) return;
+    this.timer = this.clock.setTimer(this.checkpointIntervalMs, () => {
+      this.timer = null;
+      this.checkpoint();
+    });
+  }
+
+  private async writeBehind(): Promise<void> {
+    const members = [...this.behind];
+    this.behind.clear();
+    if (members.length === 0) return;
+    const startMs = this.clock.monotonic();
+    const cost = await this.commitAll(members);
+    this.listener(cost.syncs, cost.bytes, (this.clock.monotonic() - startMs) / 1000);
+  }
+
+  private async commitAll(members: readonly RoundMember[]): Promise<RoundCost> {
+    if (members.length === 1) return members[0].commit(members[0].placedCount);
+    // Counted before anything is awaited: what is taken meanwhile may build on a later prior.
+    const counts = new Map(members.map((member) => [member, member.placedCount]));
+    const commit = (member: RoundMember): Promise<RoundCost> => member.commit(counts.get(member) as number);
+    const costs: RoundCost[] = [];
+    const prior = members.find((member) => member === this.prior);
+    if (prior !== undefined) costs.push(await commit(prior));
+    costs.push(...(await Promise.all(members.filter((member) => member !== prior).map(commit))));
+    let syncs = 0;
+    let bytes = 0;
+    for (const cost of costs) {
+      syncs += cost.syncs;
+      bytes += cost.bytes;
+    }
+    return { syncs, bytes };
+  }
+}

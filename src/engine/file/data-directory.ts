@@ -1,0 +1,99 @@
+/** The files of a data directory that are not logs: FORMAT says what it is, EPOCH how often it was started. */
+import path from "node:path";
+import { crc32c } from "../../base/crc32c.ts";
+import { CorruptionError } from "../engine.ts";
+import type { Disk } from "./disk.ts";
+
+export const LOGS_DIRECTORY = "logs";
+export const META_DIRECTORY = "meta";
+export const SPARE_DIRECTORY = "spare";
+const FORMAT_FILE = "FORMAT";
+const EPOCH_FILE = "EPOCH";
+const FORMAT_TEXT = "polymq data directory, format 1\n";
+const SMALL_FILE_BYTES_MAX = 4096;
+const DIRECTORY_NAME_CHARS_MAX = 200;
+
+async function readSmallFile(disk: Disk, file: string): Promise<string> {
+  const handle = await disk.open(file, "read");
+  try {
+    const buffer = Buffer.alloc(SMALL_FILE_BYTES_MAX);
+    return buffer.toString("utf8", 0, await disk.read(handle, buffer, 0));
+  } finally {
+    await disk.close(handle);
+  }
+}
+
+/** After a crash either the old text is there or the new one. */
+async function replaceSmallFile(disk: Disk, directory: string, name: string, text: string): Promise<void> {
+  const temporary = path.join(directory, `${name}.new`);
+  const handle = await disk.open(temporary, "write");
+  try {
+    await disk.truncate(handle, 0);
+    await disk.write(handle, [Buffer.from(text)], 0);
+    await disk.datasync(handle);
+  } finally {
+    await disk.close(handle);
+  }
+  await disk.rename(temporary, path.join(directory, name));
+  await disk.syncDirectory(directory);
+}
+
+async function readEpoch(disk: Disk, directory: string): Promise<number> {
+  const file = path.join(directory, EPOCH_FILE);
+  const text = await readSmallFile(disk, file);
+  const match = /^(\d+) ([0-9a-f]{8})\n$/.exec(text);
+  if (match === null || crc32c(Buffer.from(match[1])) !== Number.parseInt(match[2], 16)) {
+    throw new CorruptionError(`${file} is damaged: it does not hold an epoch and its checksum`);
+  }
+  return Number(match[1]);
+}
+
+function epochText(epoch: number): string {
+  const sum = crc32c(Buffer.from(String(epoch)));
+  return `${epoch} ${sum.toString(16).padStart(8, "0")}\n`;
+}
+
+/**
+ * Makes the directory ours, or checks that it is, and counts this start.
+ * @returns the epoch of this start, on stable storage
+ * @throws CorruptionError, or an Error when another version of the format made it
+ */
+export async function enterDataDirectory(disk: Disk, directory: string): Promise<number> {
+  const names = new Set(await disk.list(directory));
+  const isNew = !names.has(FORMAT_FILE);
+  if (isNew) {
+    const logs = await disk.list(path.join(directory, LOGS_DIRECTORY));
+    if (logs.length > 0)
+      throw new CorruptionError(`${directory} holds logs, but its ${FORMAT_FILE} file is missing`);
+  } else {
+    const text = await readSmallFile(disk, path.join(directory, FORMAT_FILE));
+    if (text !== FORMAT_TEXT) {
+      throw new Error(
+        `${directory} was made by another version of PolyMQ: ${JSON.stringify(text.slice(0, 80))}`,
+      );
+    }
+  }
+  const epoch = (isNew && !names.has(EPOCH_FILE) ? 0 : await readEpoch(disk, directory)) + 1;
+  await replaceSmallFile(disk, directory, EPOCH_FILE, epochText(epoch));
+  if (isNew) {
+    await disk.makeDirectory(path.join(directory, LOGS_DIRECTORY));
+    await replaceSmallFile(disk, directory, FORMAT_FILE, FORMAT_TEXT);
+  }
+  return epoch;
+}
+
+/**
+ * A directory name for any log name, distinct also where file names ignore case.
+ * @throws RangeError when the name is too long to be one
+ */
+export function directoryNameOf(logName: string): string {
+  let name = "";
+  for (const byte of Buffer.from(logName, "utf8")) {
+    const char = String.fromCharCode(byte);
+    name += /[a-z0-9_-]/.test(char) ? char : `%${byte.toString(16).padStart(2, "0")}`;
+  }
+  if (name.length === 0 || name.length > DIRECTORY_NAME_CHARS_MAX) {
+    throw new RangeError(`a log cannot be named ${JSON.stringify(logName)}: its name is empty or too long`);
+  }
+  return name;
+}

@@ -1,0 +1,215 @@
+/** The engine over a data directory. */
+import path from "node:path";
+import { type Clock, SystemClock } from "../../base/clock.ts";
+import { type Logger, silentLogger } from "../../base/logger.ts";
+import type { Durability, Engine, EngineObserver, Log, MetaStore } from "../engine.ts";
+import { CommitLoop } from "./commit-loop.ts";
+import {
+  directoryNameOf,
+  enterDataDirectory,
+  LOGS_DIRECTORY,
+  META_DIRECTORY,
+  SPARE_DIRECTORY,
+} from "./data-directory.ts";
+import type { Disk, DiskLock } from "./disk.ts";
+import { FileLog } from "./file-log.ts";
+import { FileMetaStore } from "./file-meta-store.ts";
+import { HandleCache } from "./handle-cache.ts";
+import { NodeDisk } from "./node-disk.ts";
+import { Pressure } from "./pressure.ts";
+import { SparePool } from "./spare-pool.ts";
+
+const SEGMENT_BYTES_DEFAULT = 16 << 20;
+const META_SEGMENT_BYTES_MAX = 1 << 20;
+const META_LOG_NAME = "\0meta";
+const OPEN_FILES_MAX = 256;
+const CHECKPOINT_INTERVAL_MS_DEFAULT = 1_000;
+/** Until this share of a segment was written the broker counts as idle and takes no reserve. */
+const RESERVE_AFTER_SHARE = 1 / 16;
+
+export interface FileEngineOptions {
+  /** Made when it does not exist. */
+  readonly directory: string;
+  readonly disk?: Disk;
+  readonly clock?: Clock;
+  /** The strongest level on offer: "fsync" (default); "os" never syncs for a commit; "memory" commits
+   *  at once and writes behind, every `checkpointIntervalMs` and on close. */
+  readonly durability?: Durability;
+  /** About how large a segment file gets; a batch may go over it. Default 16 MiB. */
+  readonly segmentBytes?: number;
+  /** Only with durability "memory"; default 1000. */
+  readonly checkpointIntervalMs?: number;
+  readonly logger?: Logger;
+}
+
+class FileEngine implements Engine {
+  readonly durability: Durability;
+  readonly epoch: number;
+  readonly meta: MetaStore;
+  private readonly directory: string;
+  private readonly disk: Disk;
+  private readonly clock: Clock;
+  private readonly logger: Logger;
+  private readonly segmentBytes: number;
+  private readonly lock: DiskLock;
+  private readonly handles: HandleCache;
+  private readonly spares: SparePool;
+  private readonly pressure: Pressure;
+  private readonly loop: CommitLoop;
+  private readonly metaLog: FileLog;
+  private readonly metaStore: FileMetaStore;
+  private readonly logs = new Map<string, FileLog>();
+  private readonly observers: EngineObserver[] = [];
+  private closing: Promise<void> | null = null;
+  private writtenBytes = 0;
+
+  constructor(options: FileEngineOptions, disk: Disk, lock: DiskLock, epoch: number) {
+    this.directory = path.resolve(options.directory);
+    this.disk = disk;
+    this.lock = lock;
+    this.epoch = epoch;
+    this.durability = options.durability ?? "fsync";
+    this.clock = options.clock ?? new SystemClock();
+    this.logger = options.logger ?? silentLogger;
+    this.segmentBytes = options.segmentBytes ?? SEGMENT_BYTES_DEFAULT;
+    this.handles = new HandleCache(disk, OPEN_FILES_MAX);
+    const spareDirectory = path.join(this.directory, SPARE_DIRECTORY);
+    this.spares = new SparePool(disk, this.handles, this.clock, spareDirectory, this.segmentBytes);
+    this.pressure = new Pressure(this.clock, this.spares, this.segmentBytes, {
+      changed: (reason) => this.pressureChanged(reason),
+      freeBytes: () => this.freeBytes(),
+    });
+    const behind = this.durability === "memory";
+    const checkpointIntervalMs = behind
+      ? (options.checkpointIntervalMs ?? CHECKPOINT_INTERVAL_MS_DEFAULT)
+      : null;
+    this.loop = new CommitLoop(this.clock, { checkpointIntervalMs }, (syncs, bytes, seconds) =>
+      this.roundEnded(syncs, bytes, seconds),
+    );
+    const metaBytes = Math.min(this.segmentBytes, META_SEGMENT_BYTES_MAX);
+    this.metaLog = this.newLog(META_LOG_NAME, path.join(this.directory, META_DIRECTORY), metaBytes, false);
+    this.loop.setPrior(this.metaLog);
+    this.meta = this.metaStore = new FileMetaStore(this.metaLog);
+  }
+
+  async open(): Promise<void> {
+    await this.spares.open();
+    await this.metaLog.open();
+    await this.metaStore.open();
+  }
+
+  async openLog(name: string): Promise<Log> {
+    if (this.closing !== null) throw new Error("the engine is closed");
+    if (this.logs.has(name)) throw new Error(`log '${name}' is open already`);
+    const directory = path.join(this.directory, LOGS_DIRECTORY, directoryNameOf(name));
+    const log = this.newLog(name, directory, this.segmentBytes, true);
+    this.logs.set(name, log);
+    try {
+      await log.open();
+    } catch (error) {
+      this.logs.delete(name);
+      throw error;
+    }
+    return log;
+  }
+
+  freeBytes(): Promise<number> {
+    return this.disk.freeBytes(this.directory);
+  }
+
+  observe(observer: EngineObserver): void {
+    this.observers.push(observer);
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  /** Lets go of everything without a word to the logs; for an `open` that failed. */
+  async abandon(): Promise<void> {
+    await this.handles.close();
+    await this.lock.release();
+  }
+
+  private newLog(name: string, directory: string, segmentBytes: number, recycles: boolean): FileLog {
+    return new FileLog({
+      disk: this.disk,
+      handles: this.handles,
+      pressure: this.pressure,
+      spares: this.spares,
+      epoch: this.epoch,
+      durability: this.durability,
+      clock: this.clock,
+      logger: this.logger,
+      loop: this.loop,
+      name,
+      directory,
+      segmentBytes,
+      recycles,
+      onFailed: (error) => {
+        for (const observer of this.observers) observer.failed(error);
+      },
+      onClosed: () => {
+        this.logs.delete(name);
+      },
+    });
+  }
+
+  private pressureChanged(reason: string | null): void {
+    if (reason === null) this.logger.info({}, "storage takes writes again");
+    else this.logger.warn({ reason }, "storage takes no writes; trying again until it does");
+    for (const observer of this.observers) observer.pressure(reason);
+  }
+
+  private roundEnded(syncs: number, bytes: number, seconds: number): void {
+    for (const observer of this.observers) observer.round(syncs, bytes, seconds);
+    if (this.writtenBytes > this.segmentBytes * RESERVE_AFTER_SHARE) return;
+    this.writtenBytes += bytes;
+    if (this.writtenBytes <= this.segmentBytes * RESERVE_AFTER_SHARE) return;
+    this.spares.buildReserve().catch((error: unknown) => {
+      this.logger.warn({ err: error }, "no room to keep a reserve for a full disk");
+    });
+  }
+
+  private async shutDown(): Promise<void> {
+    const failures: unknown[] = [];
+    const attempt = (step: Promise<void>): Promise<void> =>
+      step.catch((error: unknown) => {
+        failures.push(error);
+      });
+    this.pressure.close();
+    await Promise.all([...this.logs.values()].map((log) => attempt(log.close())));
+    await attempt(this.metaLog.close());
+    this.loop.close();
+    await attempt(this.spares.close());
+    await attempt(this.handles.close());
+    await attempt(this.lock.release());
+    if (failures.length > 0) throw failures[0];
+  }
+}
+
+/**
+ * Opens the data directory, and makes it when there is none.
+ * @throws LockedError when it is in use; CorruptionError when what it holds is damaged
+ */
+export async function openFileEngine(options: FileEngineOptions): Promise<Engine> {
+  const disk = options.disk ?? new NodeDisk();
+  const directory = path.resolve(options.directory);
+  await disk.makeDirectory(directory);
+  const lock = await disk.lock(directory);
+  let engine: FileEngine;
+  try {
+    engine = new FileEngine(options, disk, lock, await enterDataDirectory(disk, directory));
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+  try {
+    await engine.open();
+  } catch (error) {
+    await engine.abandon();
+    throw error;
+  }
+  return engine;
+}

@@ -1,0 +1,267 @@
+/** A log in segment files. */
+import type { Clock } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import { CorruptionError, type Log, type LogSource, type RecoveredBatch } from "../engine.ts";
+import type { CommitLoop, RoundCost, RoundMember } from "./commit-loop.ts";
+import { toError } from "./disk.ts";
+import { type LogEnvironment, LogWriter, type PlacedBatch } from "./log-writer.ts";
+import { recoverLog } from "./recovery.ts";
+import { Segment, segmentBaseOf, segmentIndexOf } from "./segment.ts";
+
+export interface FileLogOptions extends LogEnvironment {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly loop: CommitLoop;
+  readonly name: string;
+  readonly directory: string;
+  readonly segmentBytes: number;
+  /** Whether dead segments become new ones. */
+  readonly recycles: boolean;
+  readonly onFailed: (error: Error) => void;
+  readonly onClosed: () => void;
+}
+
+export class FileLog implements Log, RoundMember {
+  private readonly options: FileLogOptions;
+  private readonly writer: LogWriter;
+  private source: LogSource | null = null;
+  private found: Segment[] = [];
+  private failure: Error | null = null;
+  private closing: Promise<void> | null = null;
+  private closed = false;
+  /** Taken and not written yet, oldest first. */
+  private readonly placed: PlacedBatch[] = [];
+  placedBytes = 0;
+  private trimPosition = 0;
+  /** No longer part of the log, not removed yet, oldest first. */
+  private readonly dead: Segment[] = [];
+  private cleaning: Promise<void> | null = null;
+  private syncingFull: Promise<void> | null = null;
+
+  constructor(options: FileLogOptions) {
+    this.options = options;
+    this.writer = new LogWriter(
+      options,
+      options.name,
+      options.directory,
+      options.segmentBytes,
+      options.recycles,
+    );
+  }
+
+  /** Finds the segments; `recover` reads them. */
+  async open(): Promise<void> {
+    const { disk, directory } = this.options;
+    for (const name of await disk.list(directory)) {
+      const base = segmentBaseOf(name);
+      if (base === null) continue;
+      const segment = new Segment(directory, base, 0, true);
+      segment.fileBytes = await disk.size(segment.path);
+      this.found.push(segment);
+    }
+    this.found.sort((a, b) => a.base - b.base);
+  }
+
+  get nextPosition(): number {
+    return this.writer.nextPosition;
+  }
+
+  get storedBytes(): number {
+    let total = this.writer.storedBytes;
+    for (const segment of this.dead) total += segment.fileBytes;
+    for (const segment of this.found) total += segment.fileBytes;
+    return total;
+  }
+
+  get placedCount(): number {
+    return this.placed.length;
+  }
+
+  async recover(visit: (batch: RecoveredBatch) => void): Promise<void> {
+    const { disk, handles, logger, name, directory, epoch } = this.options;
+    if (this.source !== null) throw new Error(`log '${name}' is started: too late to recover it`);
+    if (this.found.length === 0) return;
+    const context = { disk, handles, logger, logName: name, directory, epoch };
+    this.writer.resume(await recoverLog(context, this.found, visit));
+    this.found = [];
+  }
+
+  start(source: LogSource): void {
+    if (this.found.length > 0)
+      throw new Error(`log '${this.options.name}' must be recovered before it is started`);
+    if (this.source !== null) throw new Error(`log '${this.options.name}' has its writer already`);
+    this.source = source;
+  }
+
+  wake(): void {
+    if (this.closing === null) this.options.loop.wake(this);
+  }
+
+  async read(position: number, target: Uint8Array): Promise<number> {
+    if (this.closed) throw new Error(`log '${this.options.name}' is closed`);
+    if (this.options.durability === "memory") {
+      const placed = this.readPlaced(position, target);
+      if (placed > 0) return placed;
+    }
+    const { segments } = this.writer;
+    const index = segmentIndexOf(segments, position);
+    if (index < 0) throw new RangeError(`position ${position} of log '${this.options.name}' was trimmed`);
+    const segment = segments[index];
+    const offset = position - segment.base;
+    const got = await this.options.handles.use(segment.path, "read", (handle) =>
+      this.options.disk.read(handle, target, offset),
+    );
+    if (got > 0) return got;
+    throw new CorruptionError(`${segment.path} ends before byte ${offset}, which was to be read`);
+  }
+
+  trim(position: number): void {
+    this.trimPosition = Math.max(this.trimPosition, position);
+    this.dropDead();
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  /** The next batch that is taken begins a segment. Only from within `LogSource.take`. */
+  beginSegment(): void {
+    this.writer.rotate();
+  }
+
+  gather(): boolean {
+    if (this.source === null || this.failure !== null || this.closed) return false;
+    try {
+      const batch = this.source.take();
+      if (batch === null) return false;
+      const placed = this.writer.place(batch);
+      this.placed.push(placed);
+      this.placedBytes += placed.bytes;
+      return true;
+    } catch (error) {
+      this.fail(toError(error));
+      return false;
+    }
+  }
+
+  async commit(count: number): Promise<RoundCost> {
+    const batches = this.placed.slice(0, count);
+    const syncsBefore = this.writer.syncs;
+    let bytes = 0;
+    for (const batch of batches) bytes += batch.bytes;
+    try {
+      if (this.failure === null) await this.writer.write(batches);
+      if (this.failure === null && this.options.durability === "memory") await this.writer.sync();
+    } catch (error) {
+      this.fail(toError(error));
+    }
+    this.placed.splice(0, count);
+    this.placedBytes -= bytes;
+    if (this.trimPosition > 0) this.dropDead();
+    if (this.writer.hasUnsyncedFullSegment) this.syncFull();
+    return { syncs: this.writer.syncs - syncsBefore, bytes };
+  }
+
+  report(): void {
+    if (this.failure !== null) return;
+    try {
+      this.source?.committed();
+    } catch (error) {
+      this.fail(toError(error));
+    }
+  }
+
+  private fail(error: Error): void {
+    if (this.failure !== null) return;
+    this.failure = error;
+    this.options.logger.error({ log: this.options.name, err: error }, "a log takes no more writes");
+    this.options.onFailed(error);
+  }
+
+  /** Copies from batches that a checkpoint has not written yet. */
+  private readPlaced(position: number, target: Uint8Array): number {
+    let low = 0;
+    let high = this.placed.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      const { segment, offset } = this.placed[middle];
+      if (segment.base + offset <= position) low = middle;
+      else high = middle - 1;
+    }
+    if (high < 0) return 0;
+    const { segment, offset, buffers, bytes } = this.placed[low];
+    const from = position - segment.base - offset;
+    if (from < 0 || from >= bytes) return 0;
+    const part = buffers[0].subarray(from, from + target.length);
+    target.set(part);
+    return part.length;
+  }
+
+  private dropDead(): void {
+    this.dead.push(...this.writer.detachBefore(this.trimPosition));
+    if (this.dead.length === 0 || this.cleaning !== null) return;
+    this.cleaning = this.clean().then(
+      () => {
+        this.cleaning = null;
+      },
+      (error: unknown) => {
+        this.cleaning = null;
+        // They are tried again with the next trim; out of turn they must not go.
+        this.options.logger.warn(
+          { log: this.options.name, err: error },
+          "dead segments could not be removed",
+        );
+      },
+    );
+  }
+
+  /** Oldest first, each name gone for good before the next one goes: recovery must never find a gap. */
+  private async clean(): Promise<void> {
+    const { disk, handles, spares, recycles, directory } = this.options;
+    await this.writer.prepareTail();
+    while (this.dead.length > 0) {
+      const segment = this.dead[0];
+      await handles.evict(segment.path);
+      const kept = recycles && (await spares.offer(segment.path, segment.fileBytes));
+      if (!kept) {
+        await disk.unlink(segment.path);
+        await disk.syncDirectory(directory);
+      }
+      this.dead.shift();
+    }
+  }
+
+  private syncFull(): void {
+    if (this.syncingFull !== null) return;
+    this.syncingFull = this.writer.syncFullSegments().then(
+      () => {
+        this.syncingFull = null;
+      },
+      (error: unknown) => {
+        this.syncingFull = null;
+        this.fail(toError(error));
+      },
+    );
+  }
+
+  private async shutDown(): Promise<void> {
+    const { loop, handles } = this.options;
+    await loop.quiesce(this);
+    if (this.options.durability === "memory") await loop.checkpoint();
+    this.closed = true;
+    await this.syncingFull;
+    try {
+      if (this.failure === null && this.source !== null) await this.writer.seal();
+    } catch (error) {
+      this.fail(toError(error));
+    }
+    await this.cleaning;
+    for (const segment of this.writer.segments) {
+      await segment.preparing?.catch(() => {});
+      await handles.evict(segment.path);
+    }
+    this.options.onClosed();
+    if (this.failure !== null) throw this.failure;
+  }
+}

@@ -1,0 +1,324 @@
+/**
+ * The growing end of a log: gives batches their places, writes them, and knows how much of what was
+ * written is on stable storage.
+ */
+import path from "node:path";
+import type { Batch, Durability } from "../engine.ts";
+import { BatchEncoder } from "./batch-encoder.ts";
+import {
+  BATCH_HEADER_BYTES,
+  KIND_RECORDS,
+  KIND_SEAL,
+  logIdOf,
+  SEGMENT_HEADER_BYTES,
+} from "./batch-format.ts";
+import { type Disk, SyncError } from "./disk.ts";
+import type { HandleCache } from "./handle-cache.ts";
+import type { Pressure } from "./pressure.ts";
+import { Segment } from "./segment.ts";
+import type { SparePool } from "./spare-pool.ts";
+
+/** A file grows by this much at a time, in zeros that go along with a batch: overwriting is faster than growing. */
+const GROWTH_BYTES = 256 * 1024;
+/** Bytes of placed batches that one write takes at most, when several wait. */
+const RUN_BYTES_MAX = 8 << 20;
+
+const ZEROS = new Uint8Array(GROWTH_BYTES);
+const SEAL: Batch = { bodies: [], bodyBytes: 0, heads: new Uint8Array(0), count: 0, durability: "fsync" };
+
+export interface LogEnvironment {
+  readonly disk: Disk;
+  readonly handles: HandleCache;
+  readonly pressure: Pressure;
+  readonly spares: SparePool;
+  readonly epoch: number;
+  readonly durability: Durability;
+}
+
+/** A batch that has its place but is not written yet. */
+export interface PlacedBatch {
+  readonly segment: Segment;
+  readonly offset: number;
+  readonly buffers: readonly Uint8Array[];
+  readonly bytes: number;
+  readonly durable: boolean;
+}
+
+/** What recovery found, or nothing for a new log. */
+export interface LogTail {
+  readonly segments: Segment[];
+  /** Where in the last segment the next batch goes; 0 when not even its header is there. */
+  readonly offset: number;
+  readonly sequence: number;
+}
+
+export class LogWriter {
+  /** Ascending by base; the last one is being filled. */
+  segments: Segment[] = [];
+  /** Position up to which batches are written; later ones are placed only. */
+  writtenEnd = 0;
+  /** Sync operations done, for the round's report. */
+  syncs = 0;
+  private readonly env: LogEnvironment;
+  private readonly directory: string;
+  private readonly segmentBytes: number;
+  private readonly recycles: boolean;
+  private readonly logId: number;
+  private readonly encoder: BatchEncoder;
+  private tailOffset = 0;
+  private sequence = 0;
+  private durableEnd = 0;
+  private batchBytesRecent = 0;
+  /** Written to and not synced since, ascending by base. */
+  private readonly dirty = new Set<Segment>();
+  private namesDirty = false;
+  private directoryMade: Promise<void> | null = null;
+
+  constructor(env: LogEnvironment, name: string, directory: string, segmentBytes: number, recycles: boolean) {
+    this.env = env;
+    this.directory = directory;
+    this.segmentBytes = segmentBytes;
+    this.recycles = recycles;
+    this.logId = logIdOf(name);
+    this.encoder = new BatchEncoder(env.durability === "memory");
+  }
+
+  get nextPosition(): number {
+    const lead = this.tailOffset === 0 ? SEGMENT_HEADER_BYTES : 0;
+    return this.tail().base + this.tailOffset + lead + BATCH_HEADER_BYTES;
+  }
+
+  get storedBytes(): number {
+    let total = 0;
+    for (const segment of this.segments) total += segment.fileBytes;
+    return total;
+  }
+
+  /** Goes on where recovery ended. All that was recovered is on stable storage. */
+  resume(tail: LogTail): void {
+    this.segments = tail.segments;
+    this.sequence = tail.sequence;
+    this.tailOffset = tail.offset;
+    this.writtenEnd = this.durableEnd = this.tail().base + tail.offset;
+    if (this.tailOffset >= this.segmentBytes) this.rotate();
+  }
+
+  /** Fixes a batch's place and what it looks like on disk. */
+  place(batch: Batch): PlacedBatch {
+    return this.placeAs(batch, KIND_RECORDS);
+  }
+
+  /** Makes the next batch begin a segment, so that everything before it can be trimmed. */
+  rotate(): void {
+    if (this.tailOffset === 0) return;
+    const full = this.tail();
+    const next = new Segment(this.directory, full.base + this.tailOffset, 0, false);
+    this.segments.push(next);
+    this.tailOffset = 0;
+    // Well before it is needed, so that the round that needs it need not wait.
+    this.prepare(next).catch(() => {});
+  }
+
+  /** Whether a segment that is full holds bytes that are not on stable storage. */
+  get hasUnsyncedFullSegment(): boolean {
+    for (const segment of this.dirty) return segment !== this.tail();
+    return false;
+  }
+
+  /** Writes placed batches, in order, and syncs when one of them asks for it. Rejects only with what cannot be retried. */
+  async write(placed: readonly PlacedBatch[]): Promise<void> {
+    let durable = false;
+    for (let first = 0; first < placed.length; ) {
+      const { segment, offset } = placed[first];
+      let buffers = placed[first].buffers;
+      let bytes = placed[first].bytes;
+      durable ||= placed[first].durable;
+      let next = first + 1;
+      for (; next < placed.length && placed[next].segment === segment && bytes < RUN_BYTES_MAX; next++) {
+        buffers = buffers.concat(placed[next].buffers);
+        bytes += placed[next].bytes;
+        durable ||= placed[next].durable;
+      }
+      // Only the last write may carry the durability of all: bytes before it would be left out.
+      await this.writeRun(segment, offset, buffers, bytes, durable && next === placed.length);
+      first = next;
+    }
+    if (durable) await this.sync();
+  }
+
+  /** Brings all that is written to stable storage. Rejects when that failed: then nobody knows what is. */
+  async sync(): Promise<void> {
+    const end = this.writtenEnd;
+    for (const segment of [...this.dirty]) await this.syncSegment(segment);
+    if (this.namesDirty) await this.syncNames();
+    if (this.dirty.size === 0) this.durableEnd = Math.max(this.durableEnd, end);
+  }
+
+  /** Syncs segments that are full, outside any round, so that a log that never asks for it is not wholly at risk. */
+  async syncFullSegments(): Promise<void> {
+    for (const segment of [...this.dirty]) {
+      const end = this.endOf(segment);
+      if (end > this.writtenEnd) break;
+      await this.syncSegment(segment);
+      if (this.namesDirty) await this.syncNames();
+      this.durableEnd = Math.max(this.durableEnd, end);
+    }
+  }
+
+  /** Marks an orderly end: everything before it is on stable storage, and nothing is behind it. */
+  async seal(): Promise<void> {
+    await this.sync();
+    if (this.tailOffset === 0) return;
+    const placed = this.placeAs(SEAL, KIND_SEAL);
+    await this.write([placed]);
+    await this.sync();
+    const end = placed.offset + placed.bytes;
+    await this.env.handles.use(placed.segment.path, "write", (handle) => this.env.disk.truncate(handle, end));
+    placed.segment.fileBytes = end;
+  }
+
+  /** The newest segment's name remembers how far positions have come: it must be there before others go. */
+  prepareTail(): Promise<void> {
+    return this.prepare(this.tail());
+  }
+
+  /** Takes segments that end at or before a position, and are written, out of the log. */
+  detachBefore(position: number): Segment[] {
+    let count = 0;
+    const end = Math.min(position, this.writtenEnd);
+    while (count + 1 < this.segments.length && this.segments[count + 1].base <= end) count++;
+    const detached = this.segments.splice(0, count);
+    for (const segment of detached) this.dirty.delete(segment);
+    return detached;
+  }
+
+  private tail(): Segment {
+    if (this.segments.length === 0) this.segments.push(new Segment(this.directory, 0, 0, false));
+    return this.segments[this.segments.length - 1];
+  }
+
+  /** Where a full segment ends; the one that is being filled has no end. */
+  private endOf(segment: Segment): number {
+    const next = this.segments.indexOf(segment) + 1;
+    return next < this.segments.length ? this.segments[next].base : Number.POSITIVE_INFINITY;
+  }
+
+  private placeAs(batch: Batch, kind: number): PlacedBatch {
+    const segment = this.tail();
+    const offset = this.tailOffset;
+    const durable = batch.durability === "fsync" && this.env.durability === "fsync";
+    const begin = offset === 0 ? { logId: this.logId, epoch: this.env.epoch, base: segment.base } : null;
+    const header = {
+      durability: batch.durability,
+      kind,
+      logId: this.logId,
+      epoch: this.env.epoch,
+      sequence: this.sequence,
+      position: this.nextPosition,
+      durablePosition: this.durableEnd,
+      bodyBytes: batch.bodyBytes,
+      headBytes: batch.heads.length,
+      count: batch.count,
+      bodiesCrc: 0,
+    };
+    const { buffers, bytes } = this.encoder.encode(batch, header, begin);
+    this.sequence++;
+    this.tailOffset += bytes;
+    this.batchBytesRecent = Math.max(bytes, Math.floor(this.batchBytesRecent * 0.9));
+    const slack = Math.min(this.segmentBytes >> 2, this.batchBytesRecent);
+    if (this.tailOffset + slack > this.segmentBytes && kind === KIND_RECORDS) this.rotate();
+    return { segment, offset, buffers, bytes, durable };
+  }
+
+  private async writeRun(
+    segment: Segment,
+    offset: number,
+    buffers: readonly Uint8Array[],
+    bytes: number,
+    durable: boolean,
+  ): Promise<void> {
+    const end = offset + bytes;
+    let plain = !this.env.disk.durableWrites;
+    await this.env.pressure.retry(async (failures) => {
+      if (!segment.exists) await this.prepare(segment);
+      const growth = failures === 0 ? this.growthBytes(segment, end, bytes) : 0;
+      const vectors = growth > 0 ? [...buffers, ZEROS.subarray(0, growth)] : buffers;
+      // A durable write vouches only for its own bytes: everything before must be down already.
+      const atOnce = durable && !plain && this.dirty.size === 0 && !this.namesDirty;
+      try {
+        await this.env.handles.use(segment.path, atOnce ? "durable" : "write", (handle) =>
+          this.env.disk.write(handle, vectors, offset),
+        );
+      } catch (error) {
+        // What a failed durable write left behind is unknown. It is written again as a whole, and a
+        // sync of its own then says plainly whether it is safe.
+        plain = true;
+        throw error;
+      }
+      if (atOnce) {
+        this.syncs++;
+        this.durableEnd = segment.base + end;
+      } else this.dirty.add(segment);
+      segment.fileBytes = Math.max(segment.fileBytes, end + growth);
+    });
+    this.writtenEnd = segment.base + end;
+  }
+
+  private growthBytes(segment: Segment, end: number, bytes: number): number {
+    if (end <= segment.fileBytes || bytes >= GROWTH_BYTES) return 0;
+    return Math.max(0, Math.min(GROWTH_BYTES, this.segmentBytes - end));
+  }
+
+  private async syncSegment(segment: Segment): Promise<void> {
+    try {
+      await this.env.handles.use(segment.path, "write", (handle) => this.env.disk.datasync(handle));
+    } catch (error) {
+      throw new SyncError(segment.path, error);
+    }
+    this.dirty.delete(segment);
+    this.syncs++;
+  }
+
+  private async syncNames(): Promise<void> {
+    try {
+      await this.env.disk.syncDirectory(this.directory);
+    } catch (error) {
+      throw new SyncError(this.directory, error);
+    }
+    this.namesDirty = false;
+  }
+
+  private prepare(segment: Segment): Promise<void> {
+    if (segment.exists) return Promise.resolve();
+    segment.preparing ??= this.create(segment).finally(() => {
+      segment.preparing = null;
+    });
+    return segment.preparing;
+  }
+
+  private async create(segment: Segment): Promise<void> {
+    await this.createDirectory();
+    const spare = this.recycles ? this.env.spares.take() : null;
+    if (spare !== null) {
+      await this.env.disk.rename(spare.path, segment.path);
+      segment.fileBytes = spare.bytes;
+    } else await this.env.handles.use(segment.path, "write", async () => {});
+    // A log that does not ask for syncs does not wait for one here either.
+    this.namesDirty = true;
+    segment.exists = true;
+    if (this.env.durability === "fsync" && this.dirty.size === 0) await this.syncNames();
+  }
+
+  private createDirectory(): Promise<void> {
+    this.directoryMade ??= this.makeDirectory().catch((error: unknown) => {
+      this.directoryMade = null;
+      throw error;
+    });
+    return this.directoryMade;
+  }
+
+  private async makeDirectory(): Promise<void> {
+    await this.env.disk.makeDirectory(this.directory);
+    await this.env.disk.syncDirectory(path.dirname(this.directory));
+  }
+}

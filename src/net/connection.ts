@@ -1,0 +1,173 @@
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Arena } from "../base/arena.ts";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Turn } from "../base/turn.ts";
+import { Outbox } from "./outbox.ts";
+import { startReading, stopReading } from "./raw-socket.ts";
+import type { ConnectionAcceptor, ConnectionHandler, Transport } from "./transport.ts";
+
+/** Remainders up to this size keep their buffer between reads. */
+const REMAINDER_KEPT_BYTES = 4096;
+const END_GRACE_MS = 5000;
+
+/** Where reads land: the newest bytes at `at`, and room before them for what the last read left over. */
+export interface Scratch {
+  readonly at: number;
+  readonly size: number;
+  readonly headroom: number;
+}
+
+export interface ConnectionParts {
+  readonly arena: Arena;
+  readonly turn: Turn;
+  readonly clock: Clock;
+  readonly scratch: Scratch;
+  readonly acceptor: ConnectionAcceptor;
+  readonly highWaterBytes: number;
+  readonly closed: (connection: Connection) => void;
+}
+
+/** One accepted socket: hands its bytes to a protocol and writes what the protocol encodes. */
+export class Connection implements Transport {
+  readonly name: string;
+  readonly remoteAddress: string;
+  readonly loopback: boolean;
+  readonly tls: { readonly peerName: string | null; readonly version: string } | null;
+  outbox: Outbox = undefined as unknown as Outbox;
+  lastReadMs: number;
+  lastWriteMs: number;
+  private socket: Socket = undefined as unknown as Socket;
+  private handler: ConnectionHandler = undefined as unknown as ConnectionHandler;
+  private readonly parts: ConnectionParts;
+  private remainder: Buffer | null = null;
+  private remainderBytes = 0;
+  private pauses = 0;
+  private gone = false;
+  private ending = false;
+  private graceTimer: Timer | null = null;
+  private failure: Error | null = null;
+
+  constructor(accepted: Socket, parts: ConnectionParts) {
+    this.parts = parts;
+    this.remoteAddress = accepted.remoteAddress ?? "";
+    this.name = `${this.remoteAddress}:${accepted.remotePort} -> ${accepted.localAddress}:${accepted.localPort}`;
+    this.loopback = isLoopback(this.remoteAddress);
+    this.tls = describeTls(accepted);
+    this.lastReadMs = parts.clock.monotonic();
+    this.lastWriteMs = this.lastReadMs;
+  }
+
+  /** Binds to the socket that will be read (the accepted one, or the one that took over its handle). */
+  open(socket: Socket): void {
+    const { arena, turn, acceptor, highWaterBytes } = this.parts;
+    this.socket = socket;
+    this.outbox = new Outbox(
+      arena,
+      turn,
+      socket,
+      highWaterBytes,
+      () => this.handler.drained(),
+      () => {
+        this.lastWriteMs = this.parts.clock.monotonic();
+      },
+    );
+    this.handler = acceptor.accept(this);
+    socket.setNoDelay(true);
+    socket.on("error", (error) => {
+      this.failure = error;
+    });
+    socket.on("close", () => this.onClose());
+    socket.on("end", () => this.end());
+  }
+
+  /** `count` bytes were read to the scratch area. */
+  onBytes(count: number): void {
+    if (count <= 0 || this.gone || this.ending) return;
+    const { scratch, arena, clock } = this.parts;
+    this.lastReadMs = clock.monotonic();
+    const start = scratch.at - this.remainderBytes;
+    if (this.remainderBytes > 0)
+      arena.bytes.set((this.remainder as Buffer).subarray(0, this.remainderBytes), start);
+    const end = scratch.at + count;
+    const consumed = this.handler.read(arena.bytes, start, end);
+    this.keep(consumed, end);
+  }
+
+  /** Bytes from a source that does not read into the scratch area (TLS). */
+  onData(chunk: Uint8Array): void {
+    const { scratch, arena } = this.parts;
+    for (let at = 0; at < chunk.length; at += scratch.size) {
+      const part = chunk.subarray(at, at + scratch.size);
+      arena.bytes.set(part, scratch.at);
+      this.onBytes(part.length);
+    }
+  }
+
+  pauseReading(): void {
+    if (this.pauses++ > 0 || this.gone) return;
+    if (this.tls === null) stopReading(this.socket);
+    else this.socket.pause();
+  }
+
+  resumeReading(): void {
+    if (this.pauses === 0 || --this.pauses > 0 || this.gone) return;
+    if (this.tls === null) startReading(this.socket);
+    else this.socket.resume();
+  }
+
+  end(graceMs = END_GRACE_MS): void {
+    if (this.gone || this.ending) return;
+    this.ending = true;
+    this.outbox.close();
+    this.socket.end();
+    this.graceTimer = this.parts.clock.setTimer(graceMs, () => this.destroy());
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  private keep(consumed: number, end: number): void {
+    const left = end - consumed;
+    this.remainderBytes = left;
+    if (left === 0) {
+      if (this.remainder !== null && this.remainder.length > REMAINDER_KEPT_BYTES) this.remainder = null;
+      return;
+    }
+    if (this.gone || this.ending) {
+      this.remainderBytes = 0;
+      return;
+    }
+    if (left > this.parts.scratch.headroom) {
+      this.failure = new Error("the protocol left more unread than it may");
+      this.destroy();
+      return;
+    }
+    if (this.remainder === null || this.remainder.length < left) {
+      this.remainder = Buffer.allocUnsafeSlow(Math.max(256, 2 ** Math.ceil(Math.log2(left))));
+    }
+    this.remainder.set(this.parts.arena.bytes.subarray(consumed, end));
+  }
+
+  private onClose(): void {
+    if (this.gone) return;
+    this.gone = true;
+    this.graceTimer?.cancel();
+    this.remainder = null;
+    this.handler.closed(this.failure);
+    this.outbox.close();
+    this.parts.closed(this);
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address === "::1" || address.startsWith("127.") || address.startsWith("::ffff:127.");
+}
+
+function describeTls(socket: Socket): { peerName: string | null; version: string } | null {
+  const tls = socket as TLSSocket;
+  if (tls.encrypted !== true) return null;
+  const name = tls.authorized ? tls.getPeerCertificate()?.subject?.CN : undefined;
+  return { peerName: (Array.isArray(name) ? name[0] : name) ?? null, version: tls.getProtocol() ?? "TLS" };
+}

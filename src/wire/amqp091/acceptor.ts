@@ -1,0 +1,62 @@
+import type { Timer } from "../../base/clock.ts";
+import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../net/transport.ts";
+import type { ProtocolContext } from "../protocol.ts";
+import { AmqpConnection } from "./connection.ts";
+import type { AlarmState } from "./open.ts";
+
+/** Half the shortest heartbeat interval that a client can ask for. */
+const SWEEP_MS = 500;
+const PUBLISH_HEAD_BYTES = 64 * 1024;
+
+/** Accepts AMQP 0-9-1 connections of one listener, and keeps their time with one timer for all. */
+export class AmqpAcceptor implements ConnectionAcceptor {
+  readonly remainderBytesMax: number;
+  private readonly context: ProtocolContext;
+  private readonly alarm: AlarmState;
+  private readonly connections = new Set<AmqpConnection>();
+  private timer: Timer | null = null;
+
+  constructor(context: ProtocolContext) {
+    this.context = context;
+    // A body frame, with the method and header frames before it.
+    this.remainderBytesMax = context.limits.frameBytesMax + PUBLISH_HEAD_BYTES;
+    this.alarm = { reason: context.broker.alarm };
+    context.broker.addAlarmListener({ alarm: (reason) => this.alarmChanged(reason) });
+  }
+
+  accept(transport: Transport): ConnectionHandler {
+    const connection = new AmqpConnection(
+      this.context,
+      transport,
+      this.alarm,
+      this.remainderBytesMax,
+      this.remove,
+    );
+    this.connections.add(connection);
+    if (this.timer === null) this.arm();
+    return connection;
+  }
+
+  private readonly remove = (connection: AmqpConnection): void => {
+    this.connections.delete(connection);
+    if (this.connections.size > 0) return;
+    this.timer?.cancel();
+    this.timer = null;
+  };
+
+  private readonly sweep = (): void => {
+    this.timer = null;
+    const nowMs = this.context.clock.monotonic();
+    for (const connection of this.connections) connection.tick(nowMs);
+    if (this.connections.size > 0) this.arm();
+  };
+
+  private arm(): void {
+    this.timer = this.context.clock.setTimer(SWEEP_MS, this.sweep);
+  }
+
+  private alarmChanged(reason: string | null): void {
+    this.alarm.reason = reason;
+    for (const connection of this.connections) connection.alarmChanged(reason);
+  }
+}

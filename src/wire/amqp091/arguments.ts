@@ -1,0 +1,290 @@
+import { parseDurationMs } from "../../base/clock.ts";
+import type { QueueOptions, RetryPolicy } from "../../broker/index.ts";
+import { integerOf, isInteger, stringOf, type Table, type TypedValue } from "../../message/values.ts";
+import { binaryTerm, typeName } from "./erlang.ts";
+import { AmqpError } from "./errors.ts";
+
+type QueueType = "classic" | "quorum" | "stream";
+type Options = { -readonly [K in keyof QueueOptions]: QueueOptions[K] };
+
+/** Where an argument stands: for the texts. */
+interface Site {
+  readonly queue: string;
+  readonly namespace: string;
+  readonly key: string;
+}
+
+/** Ten years: the longest timer that RabbitMQ takes. */
+export const EXPIRY_MS_MAX = 315_360_000_000;
+const INT32_MAX = 2 ** 31 - 1;
+
+function invalid(site: Site, term: string): AmqpError {
+  const { queue, namespace, key } = site;
+  return new AmqpError(
+    "PRECONDITION_FAILED",
+    `invalid arg '${key}' for queue '${queue}' in vhost '${namespace}': ${term}`,
+  );
+}
+
+function nonNegative(typed: TypedValue, site: Site, max = Number.MAX_SAFE_INTEGER): number {
+  if (!isInteger(typed)) throw invalid(site, `"expected integer, got ${typeName(typed)}"`);
+  const value = integerOf(typed);
+  if (value === undefined || value > max) throw invalid(site, `{value_too_large,${typed.value}}`);
+  if (value < 0) throw invalid(site, `{value_negative,${value}}`);
+  return value;
+}
+
+function text(typed: TypedValue, site: Site, expected = "expected a string"): string {
+  const value = stringOf(typed);
+  if (value === undefined) throw invalid(site, `{unacceptable_type,"${expected}"}`);
+  return value;
+}
+
+function oneOf<T extends string>(typed: TypedValue, site: Site, values: readonly T[], term: string): T {
+  const value = text(typed, site) as T;
+  if (!values.includes(value)) throw invalid(site, term);
+  return value;
+}
+
+type Reading = (options: Options, typed: TypedValue, site: Site) => void;
+type Types = "both" | "classic" | "quorum" | "stream" | "not-stream";
+
+/** x-argument -> queue types that know it, and what it sets. */
+const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
+  "x-queue-type": ["both", () => {}],
+  "x-expires": [
+    "both",
+    (options, typed, site) => {
+      const value = nonNegative(typed, site, EXPIRY_MS_MAX);
+      if (value === 0) throw invalid(site, "{value_zero,0}");
+      options.expiresMs = value;
+    },
+  ],
+  "x-message-ttl": [
+    "not-stream",
+    (options, typed, site) => {
+      options.messageTtlMs = nonNegative(typed, site, EXPIRY_MS_MAX);
+    },
+  ],
+  "x-dead-letter-exchange": [
+    "not-stream",
+    (options, typed, site) => {
+      options.deadLetterExchange = text(typed, site, "expected a string (valid exchange name)");
+    },
+  ],
+  "x-dead-letter-routing-key": [
+    "not-stream",
+    (options, typed, site) => {
+      options.deadLetterRoutingKey = text(typed, site);
+    },
+  ],
+  "x-dead-letter-strategy": [
+    "quorum",
+    (_options, typed, site) => {
+      oneOf(typed, site, ["at-most-once", "at-least-once"], "invalid_dlx_strategy");
+    },
+  ],
+  "x-max-length": [
+    "not-stream",
+    (options, typed, site) => {
+      options.lengthMax = nonNegative(typed, site);
+    },
+  ],
+  "x-max-length-bytes": [
+    "both",
+    (options, typed, site) => {
+      options.lengthBytesMax = nonNegative(typed, site);
+    },
+  ],
+  "x-overflow": [
+    "not-stream",
+    (options, typed, site) => {
+      const values = ["drop-head", "reject-publish", "reject-publish-dlx"] as const;
+      options.overflow = oneOf(typed, site, values, "invalid_overflow");
+    },
+  ],
+  "x-single-active-consumer": [
+    "not-stream",
+    (options, typed, site) => {
+      if (typed.type !== "bool") throw invalid(site, '{unacceptable_type,"expected boolean"}');
+      options.singleActiveConsumer = typed.value as boolean;
+    },
+  ],
+  "x-max-priority": [
+    "classic",
+    (options, typed, site) => {
+      const value = nonNegative(typed, site);
+      if (value > 255) throw invalid(site, `{max_value_exceeded,${value}}`);
+      options.priorityMax = value;
+    },
+  ],
+  // Accepted and without effect: bodies are paged by need here, whatever the mode.
+  "x-queue-mode": [
+    "classic",
+    (_options, typed, site) => {
+      oneOf(typed, site, ["default", "lazy"], "invalid_queue_mode");
+    },
+  ],
+  "x-queue-version": ["classic", (_options, typed, site) => void nonNegative(typed, site)],
+  "x-queue-master-locator": ["classic", (_options, typed, site) => void text(typed, site)],
+  "x-queue-leader-locator": ["both", (_options, typed, site) => void text(typed, site)],
+  "x-delivery-limit": ["quorum", deliveryLimit],
+  "x-quorum-initial-group-size": ["quorum", (_options, typed, site) => void nonNegative(typed, site)],
+  "x-max-in-memory-length": ["quorum", (_options, typed, site) => void nonNegative(typed, site)],
+  "x-max-in-memory-bytes": ["quorum", (_options, typed, site) => void nonNegative(typed, site)],
+  "x-max-age": ["stream", () => {}],
+  "x-stream-max-segment-size-bytes": ["stream", () => {}],
+  "x-stream-filter-size-bytes": ["stream", () => {}],
+  "x-initial-cluster-size": ["stream", () => {}],
+  // What follows is ours.
+  "x-consumer-timeout": [
+    "not-stream",
+    (options, typed, site) => {
+      options.consumerTimeoutMs = nonNegative(typed, site, EXPIRY_MS_MAX);
+    },
+  ],
+  "x-queue-order": [
+    "not-stream",
+    (options, typed, site) => {
+      options.discipline = oneOf(typed, site, ["fifo", "lifo"] as const, "invalid_queue_order");
+    },
+  ],
+  "x-durability": [
+    "not-stream",
+    (options, typed, site) => {
+      options.durability = oneOf(typed, site, ["fsync", "os", "memory"] as const, "invalid_durability");
+    },
+  ],
+};
+
+/** -1 means unlimited; any other negative number is an error. */
+function deliveryLimit(options: Options, typed: TypedValue, site: Site): void {
+  if (integerOf(typed) === -1) options.deliveryLimit = -1;
+  else options.deliveryLimit = nonNegative(typed, site, INT32_MAX);
+}
+
+function queueType(args: Table, queue: string, namespace: string): QueueType | undefined {
+  const typed = args.get("x-queue-type");
+  if (typed === undefined) return undefined;
+  const site = { queue, namespace, key: "x-queue-type" };
+  const type = text(typed, site);
+  if (type === "stream") throw new AmqpError("PRECONDITION_FAILED", "stream queues are not supported yet");
+  if (type !== "classic" && type !== "quorum") {
+    throw invalid(site, `"unsupported queue type '${type}'"`);
+  }
+  return type;
+}
+
+function knows(types: Types, type: QueueType): boolean {
+  if (types === "both") return true;
+  return types === "not-stream" ? type !== "stream" : types === type;
+}
+
+/**
+ * Declaration arguments in neutral terms. What no queue type knows is accepted and kept, as
+ * RabbitMQ does; what another type knows is refused.
+ * @throws AmqpError 406
+ */
+export function queueOptions(queue: string, namespace: string, args: Table): QueueOptions {
+  if (args.size === 0) return {};
+  const options: Options = {};
+  const declared = queueType(args, queue, namespace);
+  if (declared !== undefined) options.type = declared;
+  const type = declared ?? "classic";
+  for (const [key, typed] of args) {
+    const entry = Object.hasOwn(ARGUMENTS, key) ? ARGUMENTS[key] : undefined;
+    if (entry === undefined) continue;
+    if (!knows(entry[0], type)) {
+      throw new AmqpError(
+        "PRECONDITION_FAILED",
+        `invalid arg '${key}' for queue '${queue}' in vhost '${namespace}' of queue type rabbit_${type}_queue`,
+      );
+    }
+    entry[1](options, typed, { queue, namespace, key });
+  }
+  const site = { queue, namespace, key: "x-dead-letter-routing-key" };
+  if (options.deadLetterRoutingKey !== undefined && options.deadLetterExchange === undefined) {
+    throw invalid(site, "routing_key_but_no_dlx_defined");
+  }
+  const retry = retryPolicy(args, queue, namespace);
+  if (retry !== undefined) options.retry = retry;
+  return options;
+}
+
+const RETRY_DEFAULTS: RetryPolicy = {
+  attempts: 5,
+  initialMs: 1000,
+  multiplier: 2,
+  ceilingMs: 60_000,
+  jitter: 0.2,
+};
+
+function retryPolicy(args: Table, queue: string, namespace: string): RetryPolicy | undefined {
+  const attempts = args.get("x-retry-attempts");
+  const backoff = args.get("x-retry-backoff");
+  if (attempts === undefined && backoff === undefined) return undefined;
+  const policy = { ...RETRY_DEFAULTS };
+  if (attempts !== undefined) {
+    policy.attempts = nonNegative(attempts, { queue, namespace, key: "x-retry-attempts" }, INT32_MAX);
+  }
+  if (backoff === undefined) return policy;
+  const site = { queue, namespace, key: "x-retry-backoff" };
+  for (const [name, value] of backoffParts(backoff, site)) {
+    const number = partValue(name, value);
+    if (number === undefined)
+      throw invalid(site, `{invalid_backoff,${binaryTerm(Buffer.from(`${name}=${value}`))}}`);
+    if (name === "initial") policy.initialMs = number;
+    else if (name === "multiplier") policy.multiplier = number;
+    else if (name === "max") policy.ceilingMs = number;
+    else policy.jitter = number;
+  }
+  return policy;
+}
+
+/** "initial=1s,multiplier=2,max=1m,jitter=0.2", or a table with the same keys. */
+function backoffParts(typed: TypedValue, site: Site): [string, string][] {
+  if (typed.type === "table") {
+    return [...(typed.value as Table)].map(([name, { value }]) => [name, `${value}`]);
+  }
+  return text(typed, site)
+    .split(",")
+    .map((part) => {
+      const [name, value] = part.split("=", 2);
+      return [(name ?? "").trim(), (value ?? "").trim()];
+    });
+}
+
+function partValue(name: string, value: string): number | undefined {
+  if (name === "initial" || name === "max") {
+    try {
+      const ms = parseDurationMs(value);
+      return ms <= EXPIRY_MS_MAX ? ms : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+  const number = value === "" ? Number.NaN : Number(value);
+  if (name === "multiplier") return number >= 1 && number <= 1000 ? number : undefined;
+  if (name === "jitter") return number >= 0 && number <= 1 ? number : undefined;
+  return undefined;
+}
+
+/** Quorum queues outlive their declarer by definition. @throws AmqpError 406 */
+export function checkQuorumFlags(
+  name: string,
+  namespace: string,
+  flags: { durable: boolean; exclusive: boolean; autoDelete: boolean },
+): void {
+  const wrong = !flags.durable
+    ? "non-durable"
+    : flags.exclusive
+      ? "exclusive-owner"
+      : flags.autoDelete
+        ? "auto-delete"
+        : null;
+  if (wrong === null) return;
+  throw new AmqpError(
+    "PRECONDITION_FAILED",
+    `invalid property '${wrong}' for queue '${name}' in vhost '${namespace}'`,
+  );
+}

@@ -1,0 +1,106 @@
+import { BrokerError } from "../../../base/errors.ts";
+import { checkQuorumFlags, queueOptions } from "../arguments.ts";
+import type { Channel } from "../channel.ts";
+import type { MethodArguments } from "../codec/method.ts";
+import { AmqpError } from "../errors.ts";
+import { REPLY_TO_NAME } from "../publisher.ts";
+import { cleanName } from "./exchange.ts";
+
+export function queueDeclare(channel: Channel, args: MethodArguments<"queue.declare">): void {
+  const name = cleanName(args.queue);
+  if (name.startsWith(REPLY_TO_NAME)) {
+    declareReplyQueue(channel, name, args.noWait);
+    return;
+  }
+  if (args.passive) {
+    const counts = channel.session.queueCheck(channel.queueName(name));
+    channel.lastQueue = counts.name;
+    channel.reply(args.noWait, "queue.declare-ok", {
+      queue: counts.name,
+      messageCount: counts.ready,
+      consumerCount: counts.consumers,
+    });
+    return;
+  }
+  const { durable, exclusive, autoDelete } = args;
+  const options = queueOptions(name, channel.session.namespace, args.arguments);
+  if (options.type === "quorum") {
+    if (name === "") {
+      throw new AmqpError(
+        "PRECONDITION_FAILED",
+        "Cannot declare a server-named queue for type rabbit_quorum_queue",
+      );
+    }
+    checkQuorumFlags(name, channel.session.namespace, args);
+  }
+  const counts = channel.session.queueDeclare({
+    name,
+    durable,
+    exclusive,
+    autoDelete,
+    options,
+    arguments: args.arguments,
+  });
+  channel.lastQueue = counts.name;
+  channel.replyDurable(args.noWait, "queue.declare-ok", {
+    queue: counts.name,
+    messageCount: counts.ready,
+    consumerCount: counts.consumers,
+  });
+}
+
+/** A declare of a direct reply-to name only asks whether the requester is still there. */
+function declareReplyQueue(channel: Channel, name: string, noWait: boolean): void {
+  if (name !== REPLY_TO_NAME) {
+    try {
+      channel.session.queueCheck(name);
+    } catch (error) {
+      // Locked to its owner is as good as there.
+      if (!(error instanceof BrokerError && error.code === "queue-locked")) throw error;
+    }
+  }
+  channel.lastQueue = name;
+  channel.reply(noWait, "queue.declare-ok", { queue: name, messageCount: 0, consumerCount: 1 });
+}
+
+/** An empty key of an empty queue name is the name of the queue last declared (0-9-1, queue.bind). */
+function bindingKey(channel: Channel, queue: string, key: string): string {
+  return queue === "" && key === "" ? channel.queueName("") : key;
+}
+
+export function queueBind(channel: Channel, args: MethodArguments<"queue.bind">): void {
+  const queue = channel.queueName(cleanName(args.queue));
+  const key = bindingKey(channel, args.queue, args.routingKey);
+  channel.session.queueBind(queue, cleanName(args.exchange), key, args.arguments);
+  channel.replyDurable(args.noWait, "queue.bind-ok", {});
+}
+
+export function queueUnbind(channel: Channel, args: MethodArguments<"queue.unbind">): void {
+  const queue = channel.queueName(cleanName(args.queue));
+  const key = bindingKey(channel, args.queue, args.routingKey);
+  channel.session.queueUnbind(queue, cleanName(args.exchange), key, args.arguments);
+  channel.replyDurable(false, "queue.unbind-ok", {});
+}
+
+export function queuePurge(channel: Channel, args: MethodArguments<"queue.purge">): void {
+  const messageCount = channel.session.queuePurge(channel.queueName(cleanName(args.queue)));
+  channel.replyDurable(args.noWait, "queue.purge-ok", { messageCount });
+}
+
+export function queueDelete(channel: Channel, args: MethodArguments<"queue.delete">): void {
+  const name = channel.queueName(cleanName(args.queue));
+  const { session } = channel;
+  if (args.ifUnused || args.ifEmpty) refuseForQuorum(channel, name, args.ifUnused);
+  const messageCount = session.queueDelete(name, args.ifUnused, args.ifEmpty);
+  channel.replyDurable(args.noWait, "queue.delete-ok", { messageCount });
+}
+
+function refuseForQuorum(channel: Channel, name: string, ifUnused: boolean): void {
+  const { session } = channel;
+  if (session.declaredArguments("queue", name)?.get("x-queue-type")?.value !== "quorum") return;
+  const flag = ifUnused ? "if-unused" : "if-empty";
+  throw new AmqpError(
+    "NOT_IMPLEMENTED",
+    `cannot delete queue '${name}' in vhost '${session.namespace}'. queue.delete operations with ${flag} flag set are not supported by quorum queues`,
+  );
+}

@@ -1,0 +1,57 @@
+import { PUBLISH_DONE, PUBLISH_PENDING } from "../../../broker/index.ts";
+import type { Channel } from "../channel.ts";
+import { AmqpError } from "../errors.ts";
+import type { Publisher } from "../publisher.ts";
+import { restore, Transaction } from "../transaction.ts";
+
+export function txSelect(channel: Channel): void {
+  if (channel.confirms !== null) {
+    throw new AmqpError("PRECONDITION_FAILED", "cannot switch from confirm to tx mode");
+  }
+  channel.transaction ??= new Transaction(channel.link.context.limits.arenaBytes);
+  channel.reply(false, "tx.select-ok", {});
+}
+
+function transactionOf(channel: Channel): Transaction {
+  if (channel.transaction === null)
+    throw new AmqpError("PRECONDITION_FAILED", "channel is not transactional");
+  return channel.transaction;
+}
+
+/**
+ * Everything in one batch; commit-ok when that is durable. What could be refused is looked at first,
+ * so that a commit which fails has done nothing.
+ */
+export function txCommit(channel: Channel, publisher: Publisher): void {
+  const transaction = transactionOf(channel);
+  const { publishes, settlements } = transaction;
+  const { session, ledger } = channel;
+  for (const kept of publishes) publisher.resolve(kept.bytes, kept.routingLength);
+  let waits = settlements.length > 0;
+  let refused = false;
+  session.atomically(() => {
+    for (const kept of publishes) {
+      restore(publisher.incoming, kept);
+      const outcome = publisher.publish(kept.mandatory, channel) & 3;
+      if (outcome === PUBLISH_PENDING) waits = true;
+      else if (outcome !== PUBLISH_DONE) refused = true;
+    }
+    for (const { tag, multiple, kind } of settlements) {
+      if (kind === "accept") ledger.accept(tag, multiple);
+      else ledger.reject(tag, multiple, kind === "requeue");
+    }
+  });
+  transaction.reset();
+  if (refused) throw new AmqpError("PRECONDITION_FAILED", "partial tx completion");
+  if (!waits) {
+    channel.reply(false, "tx.commit-ok", {});
+    return;
+  }
+  const place = channel.gate.hold();
+  session.whenCommitted({ committed: () => place.complete(() => channel.send("tx.commit-ok", {})) });
+}
+
+export function txRollback(channel: Channel): void {
+  transactionOf(channel).reset();
+  channel.reply(false, "tx.rollback-ok", {});
+}

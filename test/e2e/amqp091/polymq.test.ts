@@ -1,0 +1,146 @@
+// What PolyMQ adds to RabbitMQ's dialect: stacks, retries in place, delays. Against a
+// rabbitmq-server these skip; delayed messages would need a plugin that it does not ship with.
+import { describe, expect } from "vitest";
+import { startInProcess, useBroker } from "../../support/broker.ts";
+import {
+  barrier,
+  Client,
+  consume,
+  drain,
+  eventually,
+  getOne,
+  publishAll,
+  testWith,
+} from "../../support/client.ts";
+
+const broker = await useBroker();
+const test = testWith(broker);
+const clocked = process.env.AMQP_URL === undefined;
+
+describe.skipIf(!broker.isPolymq)("lifo queues", () => {
+  test("the newest first, and a requeued message on its old place", async ({ client }) => {
+    const channel = await client.confirmChannel();
+    const queue = await client.queue(channel, { arguments: { "x-queue-order": "lifo" } });
+    await publishAll(channel, queue, ["1", "2", "3"]);
+    const newest = await getOne(channel, queue, {});
+    expect(newest.content.toString()).toBe("3");
+    await publishAll(channel, queue, ["4"]);
+    channel.nack(newest);
+    await barrier(channel);
+    expect(await drain(channel, queue)).toEqual(["4", "3", "2", "1"]);
+  });
+
+  test("the order is part of the declaration", async ({ client }) => {
+    const channel = await client.channel();
+    const queue = await client.queue(channel, { arguments: { "x-queue-order": "lifo" } });
+    const error = await client.errorOf((ch) => ch.assertQueue(queue));
+    expect(error).toMatchObject({ code: 406, scope: "channel" });
+    expect(error.text).toContain("inequivalent arg 'x-queue-order'");
+    const unknown = { arguments: { "x-queue-order": "sideways" } };
+    expect(await client.errorOf((ch) => ch.assertQueue(`${queue}.bad`, unknown))).toMatchObject({
+      code: 406,
+    });
+  });
+});
+
+describe.skipIf(!broker.isPolymq)("retry", () => {
+  test("a refused message waits, comes back, and ends in the dead-letter exchange", async ({ client }) => {
+    const channel = await client.confirmChannel();
+    const dlx = await client.exchange(channel, "fanout");
+    const graveyard = await client.queue(channel);
+    await channel.bindQueue(graveyard, dlx, "");
+    const queue = await client.queue(channel, {
+      deadLetterExchange: dlx,
+      arguments: { "x-retry-attempts": 2, "x-retry-backoff": "20ms" },
+    });
+    const seen: boolean[] = [];
+    await channel.consume(queue, (message) => {
+      seen.push(message!.fields.redelivered);
+      channel.nack(message!, false, false);
+    });
+    await publishAll(channel, queue, ["stubborn"]);
+    const dead = await getOne(channel, graveyard);
+    expect(dead.content.toString()).toBe("stubborn");
+    expect(seen).toEqual([false, true, true]);
+  });
+
+  test("others are not held up by one that waits", async ({ client }) => {
+    const channel = await client.confirmChannel();
+    const queue = await client.queue(channel, {
+      arguments: { "x-retry-attempts": 5, "x-retry-backoff": "10m" },
+    });
+    await publishAll(channel, queue, ["waits", "goes on"]);
+    channel.nack(await getOne(channel, queue, {}), false, false);
+    expect((await getOne(channel, queue)).content.toString()).toBe("goes on");
+  });
+});
+
+describe.skipIf(!broker.isPolymq)("x-delayed-message", () => {
+  test("routes when the delay is over, and shows it negated", async ({ client }) => {
+    const channel = await client.confirmChannel();
+    const exchange = await client.exchange(channel, "x-delayed-message", {
+      arguments: { "x-delayed-type": "direct" },
+    });
+    const queue = await client.queue(channel);
+    await channel.bindQueue(queue, exchange, "k");
+    const inbox = await consume(channel, queue, { noAck: true });
+    for (const [body, delay] of [
+      ["third", 120],
+      ["second", 40],
+      ["first", undefined],
+    ] as const) {
+      channel.publish(exchange, "k", Buffer.from(body), delay ? { headers: { "x-delay": delay } } : {});
+    }
+    await channel.waitForConfirms();
+    await inbox.count(3);
+    expect(
+      inbox.messages.map((message) => [message.content.toString(), message.properties.headers?.["x-delay"]]),
+    ).toEqual([
+      ["first", undefined],
+      ["second", -40],
+      ["third", -120],
+    ]);
+  });
+
+  test("needs to know the type it delays for", async ({ client }) => {
+    for (const args of [{}, { "x-delayed-type": "no-such-type" }, { "x-delayed-type": 5 }]) {
+      const error = await client.errorOf((ch) =>
+        ch.assertExchange("x", "x-delayed-message", { arguments: args }),
+      );
+      expect(error).toMatchObject({ code: 406, scope: "channel" });
+    }
+  });
+});
+
+describe.skipIf(!clocked)("an injected clock", () => {
+  test("an hour's TTL and a day's delay pass in no time", async () => {
+    const { ManualClock } = await import("../../../src/index.ts");
+    const clock = new ManualClock();
+    const frozen = await startInProcess({ clock });
+    const client = new Client(frozen.amqp.url);
+    const channel = await client.confirmChannel();
+    const graveyard = await client.queue(channel);
+    const queue = await client.queue(channel, {
+      messageTtl: 3_600_000,
+      deadLetterExchange: "",
+      deadLetterRoutingKey: graveyard,
+    });
+    const later = await client.exchange(channel, "x-delayed-message", {
+      arguments: { "x-delayed-type": "fanout" },
+    });
+    const tomorrow = await client.queue(channel);
+    await channel.bindQueue(tomorrow, later, "");
+    await publishAll(channel, queue, ["ages"]);
+    channel.publish(later, "", Buffer.from("tomorrow"), { headers: { "x-delay": 86_400_000 } });
+    await channel.waitForConfirms();
+    clock.advance("59m");
+    expect((await channel.checkQueue(queue)).messageCount).toBe(1);
+    clock.advance("1m");
+    expect((await getOne(channel, graveyard)).content.toString()).toBe("ages");
+    expect(await drain(channel, tomorrow)).toEqual([]);
+    clock.advance("23h");
+    await eventually(async () => (await channel.checkQueue(tomorrow)).messageCount === 1);
+    await client.cleanUp();
+    await frozen.stop();
+  });
+});
