@@ -243,7 +243,10 @@ function retryPolicy(args: Table, queue: string, namespace: string): RetryPolicy
   return policy;
 }
 
-/** "initial=1s,multiplier=2,max=1m,jitter=0.2" (any of them; "ceiling" is "max"), or a table with these keys. */
+/**
+ * "initial=1s,multiplier=2,max=1m,jitter=0.2", or a table with these keys; "ceiling"
+ * is "max", and "1s" alone is the initial wait.
+ */
 function backoffParts(typed: TypedValue, site: Site): [string, string][] {
   if (typed.type === "table") {
     return [...(typed.value as Table)].map(([name, { value }]) => [name, `${value}`]);
@@ -251,8 +254,8 @@ function backoffParts(typed: TypedValue, site: Site): [string, string][] {
   return text(typed, site)
     .split(",")
     .map((part) => {
-      const [name, value] = part.split("=", 2);
-      return [(name ?? "").trim(), (value ?? "").trim()];
+      const [name = "", value] = part.split("=", 2);
+      return value === undefined ? ["initial", name.trim()] : [name.trim(), value.trim()];
     });
 }
 

@@ -62,13 +62,14 @@ function valueTerm({ type, value }: TypedValue): string {
   }
 }
 
-/** A value as it stands between quotes: strings bare, all else as a term. */
-export function valueText(typed: TypedValue): string {
-  return typed.type === "string" ? (typed.value as string) : valueTerm(typed);
+/** A value alone in quotes, as an inequivalence shows it when both sides have one. */
+export function bareText(typed: TypedValue): string {
+  return `'${typed.type === "string" ? typed.value : valueTerm(typed)}'`;
 }
 
 /** As the text of an inequivalent argument shows it: "the value '1000' of type 'signedint'" or "none". */
 export function argumentText(typed: TypedValue | undefined): string {
   if (typed === undefined) return "none";
-  return `the value '${valueText(typed)}' of type '${typeName(typed)}'`;
+  const shown = typed.type === "string" ? (typed.value as string) : valueTerm(typed);
+  return `the value '${shown}' of type '${typeName(typed)}'`;
 }

@@ -1,7 +1,7 @@
 import { BrokerError, type ErrorCode, type ErrorDetail } from "../../base/errors.ts";
 import type { Table, TypedValue } from "../../message/values.ts";
 import { REPLY_CODES } from "./codec/methods.ts";
-import { argumentText, valueText } from "./erlang.ts";
+import { argumentText, bareText } from "./erlang.ts";
 
 export type ReplyName = keyof typeof REPLY_CODES;
 
@@ -86,24 +86,22 @@ function isTyped(value: unknown): value is TypedValue {
   return typeof value === "object" && value !== null && "type" in value;
 }
 
-/** A typed value, from the declaration itself where the broker knows only what it means. */
-function argumentOf(option: string, value: unknown, table: Table | null | undefined): unknown {
-  if (isTyped(value)) return value;
-  return table === undefined || table === null ? value : table.get(option);
+/** Both sides as RabbitMQ prints them: bare values, but with their type when the other side has none. */
+function sidesOf(option: string, detail: ErrorDetail, scope: ErrorScope): [string, string] {
+  if (!option.startsWith("x-") && option !== "alternate-exchange") {
+    return [`'${detail.received}'`, `'${detail.current}'`];
+  }
+  const side = (value: unknown, table: Table | null | undefined): TypedValue | undefined =>
+    isTyped(value) ? value : table?.get(option);
+  const received = side(detail.received, scope.received);
+  const current = side(detail.current, scope.current);
+  if (received !== undefined && current !== undefined) return [bareText(received), bareText(current)];
+  return [argumentText(received), argumentText(current)];
 }
 
 function inequivalent(detail: ErrorDetail, scope: ErrorScope): string {
   const option = optionName(detail);
-  const isArgument = option.startsWith("x-") || option === "alternate-exchange";
-  const now = isArgument ? argumentOf(option, detail.received, scope.received) : detail.received;
-  const then = isArgument ? argumentOf(option, detail.current, scope.current) : detail.current;
-  // RabbitMQ names the type only where one side has no such argument.
-  const both = isTyped(now) && isTyped(then);
-  const show = (value: unknown): string => {
-    if (isTyped(value)) return both ? `'${valueText(value)}'` : argumentText(value);
-    return value === undefined || value === null ? "none" : `'${value}'`;
-  };
-  const [received, current] = [show(now), show(then)];
+  const [received, current] = sidesOf(option, detail, scope);
   return `inequivalent arg '${option}' for ${named("queue", detail, scope)}: received ${received} but current is ${current}`;
 }
 

@@ -13,7 +13,7 @@ export function queueDeclare(channel: Channel, args: MethodArguments<"queue.decl
     return;
   }
   if (args.passive) {
-    // Taken literally: here "" is not the last queue declared.
+    // Unlike all others, a passive declare takes an empty name literally.
     const counts = channel.session.queueCheck(name);
     channel.lastQueue = counts.name;
     channel.reply(args.noWait, "queue.declare-ok", {
