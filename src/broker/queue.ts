@@ -269,6 +269,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** Hands out what can be handed out. */
   run(): void {
+    this.pump();
+    this.watchHead();
+  }
+
+  private pump(): void {
     const store = this.context.store;
     let budget = PUMP_MESSAGES_MAX;
     while (this.order.length > 0) {
@@ -291,6 +296,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       this.leaveReady(slot);
       this.deliver(consumer, slot);
     }
+  }
+
+  /** A message that expires may have come to the head. */
+  private watchHead(): void {
+    if (this.expiry.active) this.expiry.rearm(this.order);
   }
 
   private deliver(consumer: Consumer, slot: number): void {
@@ -323,6 +333,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     }
     const slot = this.order.pop();
     this.leaveReady(slot);
+    this.watchHead();
     if (this.context.store.resident(slot)) this.gotten(slot, noAck, ledger, done);
     else this.context.store.load([slot], () => this.gotten(slot, noAck, ledger, done));
   }
