@@ -5,6 +5,7 @@ import {
   choice,
   duration,
   formatBytes,
+  formatDuration,
   integer,
   orOff,
   PATH_OR_NONE,
@@ -74,7 +75,7 @@ const STORAGE = {
     file: "checkpoint-interval",
     type: orOff(CHECKPOINT_INTERVAL),
     default: "off",
-    help: "with engine memory: write the whole state to the data directory this often",
+    help: "with `engine: memory:` or `durability: memory`: write what is in memory to the data directory this often",
   }),
 };
 
@@ -231,7 +232,7 @@ const LIMITS = {
   handshakeTimeout: option({
     file: "handshake-timeout",
     type: duration(100, DAY_MS),
-    default: `${DEFAULT_LIMITS.handshakeMsMax}ms`,
+    default: formatDuration(DEFAULT_LIMITS.handshakeMsMax),
     help: "time in which a new connection must have logged in",
   }),
 };
@@ -277,6 +278,11 @@ export const ENVIRONMENT_PREFIX = "POLYMQ_";
 /** amqpPort -> POLYMQ_AMQP_PORT */
 export function environmentName(name: string): string {
   return `${ENVIRONMENT_PREFIX}${flagName(name).replaceAll("-", "_").toUpperCase()}`;
+}
+
+/** False when the first administrator is to be guest with the password that everybody knows. */
+export function namesAdmin({ adminUser, adminPassword }: Settings): boolean {
+  return adminUser !== OPTIONS.adminUser.default || adminPassword !== OPTIONS.adminPassword.default;
 }
 
 /** The option of each limit that has one. */

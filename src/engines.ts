@@ -12,9 +12,6 @@ export interface EngineContext {
 
 type OpenEngine = (context: EngineContext) => Promise<Engine>;
 
-/** Between checkpoints when a directory for them is named and no interval. */
-const CHECKPOINT_INTERVAL_MS = 1000;
-
 /** Every engine: one line each. Loaded when used, so that a test in memory does not pay for files. */
 const ENGINES: Readonly<Record<EngineScheme, OpenEngine>> = {
   file: async (context) =>
@@ -35,13 +32,19 @@ export function dataDirectoryOf({ engine, dataDir, checkpointInterval }: Setting
   return (engine.checkpointIntervalMs ?? checkpointInterval) === null ? null : dataDir;
 }
 
-function fileOptions({ settings, clock, logger }: EngineContext) {
-  return { directory: dataDirectoryOf(settings) as string, clock, durability: settings.durability, logger };
+function fileOptions(context: EngineContext) {
+  const { settings, clock, logger } = context;
+  const directory = dataDirectoryOf(settings) as string;
+  return { directory, clock, durability: settings.durability, logger, ...checkpoints(settings) };
 }
 
 function memoryOptions({ settings, clock }: EngineContext) {
   const checkpointDir = dataDirectoryOf(settings);
-  if (checkpointDir === null) return { clock };
-  const given = settings.engine.checkpointIntervalMs ?? settings.checkpointInterval;
-  return { checkpointDir, checkpointIntervalMs: given ?? CHECKPOINT_INTERVAL_MS, clock };
+  return { clock, ...(checkpointDir !== null && { checkpointDir, ...checkpoints(settings) }) };
+}
+
+/** How often, where that was said; the engines have a default. */
+function checkpoints({ engine, checkpointInterval }: Settings): { checkpointIntervalMs?: number } {
+  const checkpointIntervalMs = engine.checkpointIntervalMs ?? checkpointInterval;
+  return checkpointIntervalMs === null ? {} : { checkpointIntervalMs };
 }

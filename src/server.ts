@@ -7,7 +7,7 @@ import type { Clock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import { Turn } from "./base/turn.ts";
 import { openBroker, type RunningBroker } from "./broker/open.ts";
-import type { OptionName, Settings } from "./config.ts";
+import { namesAdmin, type OptionName, type Settings } from "./config.ts";
 import { dataDirectoryOf, openEngine } from "./engines.ts";
 import type { Limits } from "./limits.ts";
 import { Listener } from "./net/listener.ts";
@@ -103,7 +103,10 @@ export class Server {
       limits,
       logger,
       durability: settings.durability,
-      ...firstUser(settings),
+      // Nobody named: the broker makes its own guest, who may come from this machine only.
+      ...(namesAdmin(settings) && {
+        initialUser: { name: settings.adminUser, password: settings.adminPassword },
+      }),
       readers: new Map(PROTOCOLS.map(({ protocol }) => [protocol.origin, protocol.reader])),
       consumerTimeoutMs: settings.consumerTimeout,
       quorumDeliveryLimit: settings.quorumDeliveryLimit ?? -1,
@@ -191,11 +194,6 @@ export class Server {
 }
 
 /** The default is left to the broker: guest, who may log in over loopback only. */
-function firstUser({ adminUser, adminPassword }: Settings): { initialUser?: { name: string; password: string } } {
-  if (adminUser === "guest" && adminPassword === "guest") return {};
-  return { initialUser: { name: adminUser, password: adminPassword } };
-}
-
 async function readTls(settings: Settings): Promise<TlsOptions | null> {
   const { tlsCert, tlsKey, tlsCa, tlsVerifyPeer } = settings;
   if (tlsCert === null || tlsKey === null) return null;

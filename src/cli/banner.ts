@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import type { ListenerOverview } from "../admin/index.ts";
-import { environmentName, type Settings } from "../config.ts";
+import { environmentName, namesAdmin, type Settings } from "../config.ts";
 import { PRODUCT, VERSION } from "../version.ts";
 
 export interface BannerFacts {
@@ -35,8 +35,7 @@ const LISTENER_NOTES: Readonly<Record<string, string>> = {
 function firstMessage(settings: Settings, listeners: readonly ListenerOverview[]): string[] {
   const amqp = listeners.find(({ name }) => name === "amqp");
   if (amqp === undefined) return [];
-  const defaultUser = settings.adminUser === "guest" && settings.adminPassword === "guest";
-  const user = defaultUser ? "guest:guest" : `${encodeURIComponent(settings.adminUser)}:PASSWORD`;
+  const user = namesAdmin(settings) ? `${encodeURIComponent(settings.adminUser)}:PASSWORD` : "guest:guest";
   const url = clientUrl(amqp, user);
   return [
     "",
@@ -68,7 +67,7 @@ export function exposureWarnings(settings: Settings, listeners: readonly Listene
   if (exposed.some(({ name }) => name === "http")) {
     warnings.push("http asks for no password: whoever reaches it sees this broker's figures; see http-host");
   }
-  if (settings.adminUser === "guest") {
+  if (!namesAdmin(settings)) {
     const variables = [environmentName("adminUser"), environmentName("adminPassword")].join(" and ");
     warnings.push(
       `guest may log in from this machine only; for clients elsewhere set ${variables} before the first start`,

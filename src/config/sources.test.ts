@@ -104,7 +104,7 @@ describe("refusals", () => {
     [{ tlsVerifyPeer: "yes", tlsCert: "a", tlsKey: "b" }, "tls-verify-peer needs tls-ca"],
     [{ tlsCert: "a", tlsKey: "b", amqpsPort: "off" }, "which is off"],
     [{ engine: "memory:", durability: "fsync" }, "more than engine memory: can give"],
-    [{ checkpointInterval: "1s" }, "acts with engine memory: only"],
+    [{ checkpointInterval: "1s" }, "acts with durability memory only"],
     [{ engine: "file:/a", dataDir: "/b" }, "name two places"],
     [{ adminUser: "ann" }, "admin-user needs admin-password"],
     [{ heartbeat: "1500ms" }, "heartbeat must be whole seconds"],

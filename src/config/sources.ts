@@ -169,8 +169,8 @@ function contradictions(settings: Settings, given: ReadonlyMap<OptionName, Given
       "tls-cert and tls-ca act on amqps-port, which is off",
     ],
     [
-      settings.checkpointInterval !== null && engine.scheme !== "memory",
-      "checkpoint-interval acts with engine memory: only; file: keeps every message as it comes",
+      settings.checkpointInterval !== null && settings.durability !== "memory",
+      "checkpoint-interval acts with durability memory only; else every message is kept as it comes",
     ],
     [
       settings.durability !== "memory" && engine.scheme === "memory",
