@@ -24,6 +24,11 @@ export class HeadExpiry {
     this.active = ttlMs !== undefined;
   }
 
+  /** Replay: a message was put into the queue. */
+  restored(slot: number): void {
+    if (this.table.expiresAt(slot) !== 0) this.active = true;
+  }
+
   /** A message became ready. */
   added(slot: number): void {
     if (!this.active && this.table.expiresAt(slot) === 0) return;
