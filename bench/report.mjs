@@ -150,5 +150,4 @@ export function updateDocs(lines, order, machine, versions) {
     "",
   ];
   writeFileSync(docsFile, text.slice(0, from) + block.join("\n") + text.slice(to));
-  return docsFile;
 }

@@ -148,9 +148,13 @@ export class Journal implements LogSource {
     this.waking = false;
     const g = this.gathering;
     const trim = this.host.trimmable();
-    if (trim > this.trimmedTo) g.trimPosition = trim;
-    const empty = g.heads.count === 0 && g.bodyBytes === 0;
-    if (empty && g.waiters.length === 0 && g.slots.length === 0 && g.trimPosition < 0) return null;
+    const empty = g.heads.count === 0 && g.bodyBytes === 0 && g.waiters.length === 0 && g.slots.length === 0;
+    if (empty) {
+      // All settlements are durable when nothing is on its way: what they freed can go at once.
+      if (this.inFlight.length === 0) this.trimTo(trim);
+      return null;
+    }
+    g.trimPosition = trim;
     this.sealRange(g);
     const next = this.spare ?? new Gathering();
     this.spare = null;
@@ -176,12 +180,15 @@ export class Journal implements LogSource {
     for (const slot of g.largeSlots) this.host.largeCommitted(slot);
     for (let i = 0; i < g.slots.length; i++) (g.targets[i] as CommitTarget).committed(g.slots[i] as number);
     for (const waiter of g.waiters) waiter.committed(g.number);
-    if (g.trimPosition > this.trimmedTo) {
-      this.trimmedTo = g.trimPosition;
-      this.log.trim(g.trimPosition);
-    }
+    this.trimTo(g.trimPosition);
     g.clear();
     this.spare = g;
+  }
+
+  private trimTo(position: number): void {
+    if (position <= this.trimmedTo) return;
+    this.trimmedTo = position;
+    this.log.trim(position);
   }
 
   private grow(g: Gathering, length: number): number {

@@ -15,6 +15,8 @@ export class AmqpAcceptor implements ConnectionAcceptor {
   private readonly alarm: AlarmState;
   private readonly connections = new Set<AmqpConnection>();
   private timer: Timer | null = null;
+  /** The event loop went round since the last sweep. */
+  private turned = true;
 
   constructor(context: ProtocolContext) {
     this.context = context;
@@ -44,11 +46,22 @@ export class AmqpAcceptor implements ConnectionAcceptor {
     this.timer = null;
   };
 
+  /**
+   * Only time in which sockets could have been read counts against a client: neither a pause of this
+   * process nor an injected clock that jumps an hour ahead is anybody's silence.
+   */
   private readonly sweep = (): void => {
     this.timer = null;
-    const nowMs = this.context.clock.monotonic();
-    for (const connection of this.connections) connection.tick(nowMs);
+    if (this.turned) {
+      this.turned = false;
+      setImmediate(this.onTurn);
+      for (const connection of this.connections) connection.tick(SWEEP_MS);
+    }
     if (this.connections.size > 0) this.arm();
+  };
+
+  private readonly onTurn = (): void => {
+    this.turned = true;
   };
 
   private arm(): void {

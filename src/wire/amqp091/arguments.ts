@@ -241,7 +241,7 @@ function retryPolicy(args: Table, queue: string, namespace: string): RetryPolicy
   return policy;
 }
 
-/** "initial=1s,multiplier=2,max=1m,jitter=0.2", or a table with the same keys. */
+/** "initial=1s,multiplier=2,max=1m,jitter=0.2", or a table with the same keys; "1s" alone is the initial wait. */
 function backoffParts(typed: TypedValue, site: Site): [string, string][] {
   if (typed.type === "table") {
     return [...(typed.value as Table)].map(([name, { value }]) => [name, `${value}`]);
@@ -249,8 +249,8 @@ function backoffParts(typed: TypedValue, site: Site): [string, string][] {
   return text(typed, site)
     .split(",")
     .map((part) => {
-      const [name, value] = part.split("=", 2);
-      return [(name ?? "").trim(), (value ?? "").trim()];
+      const [name = "", value] = part.split("=", 2);
+      return value === undefined ? ["initial", name.trim()] : [name.trim(), value.trim()];
     });
 }
 

@@ -66,8 +66,10 @@ export class Channel implements ConfirmSink {
     this.confirms ??= new Confirms(this);
   }
 
-  acknowledge(tag: number, multiple: boolean): void {
-    if (this.state === "open") this.send("basic.ack", { deliveryTag: tag, multiple });
+  acknowledge(tag: number, multiple: boolean, count: number): void {
+    if (this.state !== "open") return;
+    this.link.context.broker.counters.confirmed += count;
+    this.send("basic.ack", { deliveryTag: tag, multiple });
   }
 
   refuse(tag: number): void {

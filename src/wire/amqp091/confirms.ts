@@ -2,7 +2,7 @@ import { PUBLISH_DONE, PUBLISH_PENDING } from "../../broker/index.ts";
 
 /** Where a channel's confirms go: tags up to and including `tag`, or `tag` alone. */
 export interface ConfirmSink {
-  acknowledge(tag: number, multiple: boolean): void;
+  acknowledge(tag: number, multiple: boolean, count: number): void;
   refuse(tag: number): void;
 }
 
@@ -79,8 +79,8 @@ export class Confirms {
   flush(): void {
     const tag = this.doneTag;
     if (tag === this.ackedTag) return;
-    const multiple = tag > this.ackedTag + 1;
+    const count = tag - this.ackedTag;
     this.ackedTag = tag;
-    this.sink.acknowledge(tag, multiple);
+    this.sink.acknowledge(tag, count > 1, count);
   }
 }

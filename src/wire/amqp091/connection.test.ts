@@ -68,7 +68,7 @@ describe("the plain path", () => {
     expect(deliver?.name).toBe("basic.deliver");
     expect(header?.payload).toEqual(contentHeader(300_000));
     expect(Math.max(...bodies.map(({ payload }) => payload.length))).toBe(4088);
-    expect(Buffer.concat(bodies.map(({ payload }) => payload))).toEqual(body);
+    expect(Buffer.concat(bodies.map(({ payload }) => payload)).equals(body)).toBe(true);
   });
 
   it("delivers on the consumer's channel what came in on another", async () => {
@@ -200,7 +200,6 @@ describe("errors", () => {
       "PRECONDITION_FAILED - unknown delivery tag 9",
     ],
     ["passive declare", () => declareFrame("nope", true), 404, "NOT_FOUND - no queue 'nope' in vhost '/'"],
-    ["no last queue", () => declareFrame("", true), 404, "NOT_FOUND - no previously declared queue"],
     [
       "bad ttl",
       () => declareFrame("q", false, new Map([["x-message-ttl", { type: "int32", value: -1 }]])),
@@ -451,11 +450,13 @@ describe("flow control", () => {
 describe("heartbeats", () => {
   it("sends one when idle for half the interval and hangs up after two silent ones", async () => {
     const peer = await new FakePeer().open({ heartbeat: 10 });
-    peer.clock.advance("5s");
+    await peer.wait(5000);
     expect(peer.summary()).toEqual(["0 heartbeat"]);
-    peer.clock.advance("14s");
+    await peer.wait(14_000);
     expect(peer.destroyed).toBe(false);
-    peer.clock.advance("2s");
+    peer.clock.advance("1h");
+    expect(peer.destroyed).toBe(false);
+    await peer.wait(3000);
     expect(peer.destroyed).toBe(true);
   });
 });

@@ -11,13 +11,13 @@ const CONNECTION_CLOSE = methodId("connection.close");
 const CONNECTION_CLOSE_OK = methodId("connection.close-ok");
 /** For a client that was told of an error and does not answer. */
 const CLOSING_MS_MAX = 10_000;
-/** Before hanging up on a client that is not told why: slows down those who guess passwords. */
+/** Before hanging up on a client that is not told why, or cannot be understood: RabbitMQ's delay. */
 const SILENCE_MS = 3_000;
 
 /** Everything the client sends is ignored but the end of the closing handshake. */
 interface Closing {
   readonly kind: "closing";
-  readonly deadlineMs: number;
+  leftMs: number;
   /** False: frames can no longer be told apart, so nothing is looked at. */
   framed: boolean;
 }
@@ -27,6 +27,7 @@ type Phase = Handshake | OpenConnection | Closing | { readonly kind: "done" };
 /** One client connection, from accept to close, in one of four phases. */
 export class AmqpConnection implements ConnectionHandler {
   private phase: Phase;
+  private early: Buffer | null = null;
   private readonly context: ProtocolContext;
   private readonly transport: Transport;
   private readonly alarm: AlarmState;
@@ -48,11 +49,30 @@ export class AmqpConnection implements ConnectionHandler {
     this.phase = new Handshake(context, transport, {
       opened: (negotiated) => this.opened(negotiated),
       refused: () => this.close(true, CLOSING_MS_MAX),
+      replay: (early) => this.readEarly(early),
       dropped: () => this.close(false, SILENCE_MS),
     });
   }
 
   read(bytes: Uint8Array, start: number, end: number): number {
+    try {
+      if (this.early === null) return this.advance(bytes, start, end);
+      this.readEarly(Buffer.concat([this.early, bytes.subarray(start, end)]));
+    } catch (error) {
+      // A fault of ours costs this connection, never the process and all the others.
+      this.context.logger.error({ err: error, connection: this.transport.name }, "connection failed");
+      this.transport.destroy();
+    }
+    return end;
+  }
+
+  /** Bytes of our own: what is left over stays in front until a read has taken it all. */
+  private readEarly(bytes: Buffer): void {
+    const consumed = this.advance(bytes, 0, bytes.length);
+    this.early = consumed < bytes.length ? bytes.subarray(consumed) : null;
+  }
+
+  private advance(bytes: Uint8Array, start: number, end: number): number {
     let at = start;
     for (;;) {
       const phase = this.phase;
@@ -75,11 +95,12 @@ export class AmqpConnection implements ConnectionHandler {
 
   private ended(ending: Ending): void {
     if (ending === "done") this.finish();
-    else this.close(ending === "await-close-ok", CLOSING_MS_MAX);
+    else if (ending === "await-close-ok") this.close(true, CLOSING_MS_MAX);
+    else this.close(false, SILENCE_MS);
   }
 
   private close(framed: boolean, forMs: number): void {
-    this.phase = { kind: "closing", deadlineMs: this.context.clock.monotonic() + forMs, framed };
+    this.phase = { kind: "closing", leftMs: forMs, framed };
   }
 
   private finish(): void {
@@ -115,11 +136,12 @@ export class AmqpConnection implements ConnectionHandler {
   }
 
   /** Called by the acceptor's sweep. */
-  tick(nowMs: number): void {
+  tick(elapsedMs: number): void {
     const phase = this.phase;
     if (phase.kind === "closing") {
-      if (nowMs >= phase.deadlineMs) this.transport.destroy();
-    } else if (phase.kind !== "done") phase.tick(nowMs);
+      phase.leftMs -= elapsedMs;
+      if (phase.leftMs <= 0) this.transport.destroy();
+    } else if (phase.kind !== "done") phase.tick(elapsedMs);
   }
 
   alarmChanged(reason: string | null): void {

@@ -62,6 +62,11 @@ function valueTerm({ type, value }: TypedValue): string {
   }
 }
 
+/** A value alone in quotes, as an inequivalence shows it when both sides have one. */
+export function bareText(typed: TypedValue): string {
+  return `'${typed.type === "string" ? typed.value : valueTerm(typed)}'`;
+}
+
 /** As the text of an inequivalent argument shows it: "the value '1000' of type 'signedint'" or "none". */
 export function argumentText(typed: TypedValue | undefined): string {
   if (typed === undefined) return "none";

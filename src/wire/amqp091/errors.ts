@@ -1,7 +1,7 @@
 import { BrokerError, type ErrorCode, type ErrorDetail } from "../../base/errors.ts";
 import type { Table, TypedValue } from "../../message/values.ts";
 import { REPLY_CODES } from "./codec/methods.ts";
-import { argumentText } from "./erlang.ts";
+import { argumentText, bareText } from "./erlang.ts";
 
 export type ReplyName = keyof typeof REPLY_CODES;
 
@@ -86,16 +86,22 @@ function isTyped(value: unknown): value is TypedValue {
   return typeof value === "object" && value !== null && "type" in value;
 }
 
+/** Both sides as RabbitMQ prints them: bare values, but with their type when the other side has none. */
+function sidesOf(option: string, detail: ErrorDetail, scope: ErrorScope): [string, string] {
+  if (!option.startsWith("x-") && option !== "alternate-exchange") {
+    return [`'${detail.received}'`, `'${detail.current}'`];
+  }
+  const side = (value: unknown, table: Table | null | undefined): TypedValue | undefined =>
+    isTyped(value) ? value : table?.get(option);
+  const received = side(detail.received, scope.received);
+  const current = side(detail.current, scope.current);
+  if (received !== undefined && current !== undefined) return [bareText(received), bareText(current)];
+  return [argumentText(received), argumentText(current)];
+}
+
 function inequivalent(detail: ErrorDetail, scope: ErrorScope): string {
   const option = optionName(detail);
-  const show = (value: unknown, table: Table | null | undefined): string => {
-    if (!option.startsWith("x-") && option !== "alternate-exchange") return `'${value}'`;
-    if (isTyped(value)) return argumentText(value);
-    if (table !== undefined && table !== null) return argumentText(table.get(option));
-    return value === undefined || value === null ? "none" : `'${value}'`;
-  };
-  const received = show(detail.received, scope.received);
-  const current = show(detail.current, scope.current);
+  const [received, current] = sidesOf(option, detail, scope);
   return `inequivalent arg '${option}' for ${named("queue", detail, scope)}: received ${received} but current is ${current}`;
 }
 

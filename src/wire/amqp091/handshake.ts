@@ -62,6 +62,8 @@ export interface HandshakeOutcome {
   opened(negotiated: Negotiated): void;
   /** A close was sent; the client's close-ok is awaited. */
   refused(): void;
+  /** What a client sent before it was answered can be read now. */
+  replay(early: Buffer): void;
   /** Not worth an answer: RabbitMQ waits a little and hangs up. */
   dropped(): void;
 }
@@ -77,13 +79,13 @@ export class Handshake {
   private readonly context: ProtocolContext;
   private readonly transport: Transport;
   private readonly outcome: HandshakeOutcome;
-  private readonly deadlineMs: number;
+  private leftMs: number;
 
   constructor(context: ProtocolContext, transport: Transport, outcome: HandshakeOutcome) {
     this.context = context;
     this.transport = transport;
     this.outcome = outcome;
-    this.deadlineMs = context.clock.monotonic() + context.limits.handshakeMsMax;
+    this.leftMs = context.limits.handshakeMsMax;
   }
 
   read(bytes: Uint8Array, start: number, end: number): number {
@@ -206,7 +208,7 @@ export class Handshake {
       (principal) => {
         if (this.state !== waiting) return;
         this.tune(principal);
-        this.replay(waiting.early);
+        if (waiting.early.length > 0) this.outcome.replay(Buffer.concat(waiting.early));
       },
       (error: unknown) => {
         if (this.state === waiting) this.failed(error, 0);
@@ -237,12 +239,6 @@ export class Handshake {
     if (state.earlyBytes > FRAME_BYTES_MAX) return this.drop(end);
     state.early.push(Buffer.from(bytes.subarray(at, end)));
     return end;
-  }
-
-  private replay(early: readonly Buffer[]): void {
-    if (early.length === 0) return;
-    const bytes = Buffer.concat(early);
-    this.read(bytes, 0, bytes.length);
   }
 
   private tune(principal: Principal): void {
@@ -314,8 +310,9 @@ export class Handshake {
     this.transport.outbox.copy(control.buffer, 0, control.length);
   }
 
-  tick(nowMs: number): void {
-    if (nowMs < this.deadlineMs) return;
+  tick(elapsedMs: number): void {
+    this.leftMs -= elapsedMs;
+    if (this.leftMs > 0) return;
     this.context.logger.warn({ connection: this.transport.name }, "handshake timed out");
     this.transport.destroy();
   }

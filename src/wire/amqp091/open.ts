@@ -95,6 +95,11 @@ export class OpenConnection implements Link, CommitWaiter {
   private heldForCommit = false;
   private heldForAlarm = false;
   private blockedSent = false;
+  /** Time of the last read and write that the sweep has seen, and how long there was none since. */
+  private lastReadMs: number;
+  private lastWriteMs: number;
+  private silentMs = 0;
+  private idleMs = 0;
 
   constructor(
     context: ProtocolContext,
@@ -117,6 +122,8 @@ export class OpenConnection implements Link, CommitWaiter {
     this.alarm = alarm;
     this.remainderBytesMax = remainderBytesMax;
     this.onEnd = onEnd;
+    this.lastReadMs = transport.lastReadMs;
+    this.lastWriteMs = transport.lastWriteMs;
   }
 
   /** Takes all whole frames of a chunk; then confirms what they published with one frame a channel. */
@@ -462,18 +469,26 @@ export class OpenConnection implements Link, CommitWaiter {
   }
 
   /** Heartbeats (AMQP 0-9-1, 4.2.7): one when idle for half the interval, none heard for two is the end. */
-  tick(nowMs: number): void {
+  tick(elapsedMs: number): void {
     if (this.heartbeatMs === 0) return;
     const { transport } = this;
+    // While it is us who do not read, silence says nothing about the client.
     const held = this.heldForCommit || this.heldForAlarm;
-    if (!held && nowMs - transport.lastReadMs > this.heartbeatMs * 2) {
+    if (held || transport.lastReadMs !== this.lastReadMs) this.silentMs = 0;
+    else this.silentMs += elapsedMs;
+    this.lastReadMs = transport.lastReadMs;
+    if (this.silentMs > this.heartbeatMs * 2) {
       const timeout = `${this.heartbeatMs / 1000}s`;
       this.context.logger.warn({ connection: transport.name, timeout }, "missed heartbeats from client");
       transport.destroy();
       return;
     }
-    if (nowMs - transport.lastWriteMs >= this.heartbeatMs / 2)
-      this.outbox.copy(HEARTBEAT, 0, HEARTBEAT.length);
+    if (transport.lastWriteMs !== this.lastWriteMs) this.idleMs = 0;
+    else this.idleMs += elapsedMs;
+    this.lastWriteMs = transport.lastWriteMs;
+    if (this.idleMs < this.heartbeatMs / 2) return;
+    this.idleMs = 0;
+    this.outbox.copy(HEARTBEAT, 0, HEARTBEAT.length);
   }
 
   closed(): void {

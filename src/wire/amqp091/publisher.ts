@@ -65,10 +65,10 @@ export class Publisher {
    * place; what is wrong in any way goes frame by frame, where the errors are.
    */
   take(channel: Channel, bytes: Uint8Array, at: number, headerAt: number, end: number): number {
+    if (end > headerAt && bytes[headerAt] !== FRAME_HEADER) return FRAME_BY_FRAME;
     const payloadAt = headerAt + FRAME_HEAD_BYTES;
     if (end < payloadAt + CONTENT_HEAD_BYTES) return this.wait(payloadAt + CONTENT_HEAD_BYTES - at);
-    if (bytes[headerAt] !== FRAME_HEADER || readU16(bytes, headerAt + 1) !== channel.number)
-      return FRAME_BY_FRAME;
+    if (readU16(bytes, headerAt + 1) !== channel.number) return FRAME_BY_FRAME;
     const headerEnd = payloadAt + readU32(bytes, headerAt + 3);
     const bodyBytes = readU32(bytes, payloadAt + 8);
     let messageEnd = headerEnd + 1;
@@ -214,6 +214,7 @@ export class Publisher {
   }
 
   private sendReturn(channelNumber: number): void {
+    this.link.context.broker.counters.returned++;
     const message = this.incoming;
     method.reset();
     const frameAt = method.room(FRAME_HEAD_BYTES);

@@ -19,7 +19,8 @@ export class Writer {
   }
 
   octet(value: number): void {
-    this.buffer[this.room(1)] = value;
+    const at = this.room(1);
+    this.buffer[at] = value;
   }
 
   short(value: number): void {
@@ -29,7 +30,8 @@ export class Writer {
   }
 
   long(value: number): void {
-    writeU32(this.buffer, this.room(4), value);
+    const at = this.room(4);
+    writeU32(this.buffer, at, value);
   }
 
   longlong(value: number): void {
@@ -68,7 +70,7 @@ export class Writer {
     this.buffer.set(bytes.subarray(start, end), at);
   }
 
-  /** Offset of `count` fresh bytes. */
+  /** Offset of `count` fresh bytes. May replace the buffer: call it before looking at `buffer`. */
   room(count: number): number {
     const at = this.length;
     const needed = at + count;

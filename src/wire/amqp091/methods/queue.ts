@@ -13,7 +13,8 @@ export function queueDeclare(channel: Channel, args: MethodArguments<"queue.decl
     return;
   }
   if (args.passive) {
-    const counts = channel.session.queueCheck(channel.queueName(name));
+    // Unlike all others, a passive declare takes an empty name literally.
+    const counts = channel.session.queueCheck(name);
     channel.lastQueue = counts.name;
     channel.reply(args.noWait, "queue.declare-ok", {
       queue: counts.name,

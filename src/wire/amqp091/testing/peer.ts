@@ -23,9 +23,12 @@ export interface SentFrame {
   readonly payload: Buffer;
 }
 
+/** One for all: what a peer gets from it is soon given back. */
+const ARENA = new Arena(64 * 1024 * 1024);
+
 /** A client that is all hands: it writes frames and reads frames. */
 export class FakePeer implements Transport {
-  readonly arena = new Arena(16 * 1024 * 1024);
+  readonly arena = ARENA;
   readonly clock = new ManualClock();
   readonly broker: FakeBroker;
   readonly outbox: Outbox;
@@ -42,7 +45,12 @@ export class FakePeer implements Transport {
   private written: Buffer[] = [];
   private remainder = Buffer.alloc(0);
 
-  constructor(broker = new FakeBroker(), limits: Partial<Limits> = {}, tls: Transport["tls"] = null) {
+  constructor(
+    broker = new FakeBroker(),
+    limits: Partial<Limits> = {},
+    tls: Transport["tls"] = null,
+    failed: () => void = () => {},
+  ) {
     this.broker = broker;
     this.tls = tls;
     const socket = {
@@ -59,7 +67,7 @@ export class FakePeer implements Transport {
       broker,
       clock: this.clock,
       turn: new Turn(),
-      logger: silentLogger,
+      logger: { ...silentLogger, error: failed },
       limits: { ...DEFAULT_LIMITS, ...limits },
       product: "RabbitMQ",
       version: "4.0.0",
@@ -95,6 +103,15 @@ export class FakePeer implements Transport {
     this.write(methodFrame(channel, name, values));
   }
 
+  get remainderBytes(): number {
+    return this.remainder.length;
+  }
+
+  /** Raw output since the last call. */
+  takeWritten(): Buffer[] {
+    return this.written.splice(0);
+  }
+
   /** Frames that the broker sent since the last call. */
   frames(): SentFrame[] {
     this.outbox.run();
@@ -119,6 +136,14 @@ export class FakePeer implements Transport {
 
   session(): FakeSession {
     return this.broker.sessions[this.broker.sessions.length - 1] as FakeSession;
+  }
+
+  /** Lets time pass the way it does: the event loop goes round meanwhile. */
+  async wait(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 500) {
+      this.clock.advance(500);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   /** Through the handshake, up to one open channel. */

@@ -1,6 +1,7 @@
 // Writes ../methods.ts from the published protocol description. Run: node generate.mjs
 // The xml is AMQP 0-9-1 with RabbitMQ's documented extensions; EXTRA adds the methods that RabbitMQ
 // documents elsewhere (blocked-connection notification, secret rotation, legacy access tickets).
+// With --print the result goes to standard output: a test compares it with what is committed.
 import { readFileSync, writeFileSync } from "node:fs";
 
 const EXTRA = {
@@ -37,7 +38,7 @@ const EXTRA = {
 const attribute = (text, name) => new RegExp(`\\b${name}="([^"]*)"`).exec(text)?.[1];
 const camel = (name) => name.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
 
-export function generate(xml) {
+function generate(xml) {
   const body = xml.replace(/<!--[\s\S]*?-->/g, "");
   const domains = new Map();
   for (const [tag] of body.matchAll(/<domain\b[^>]*>/g))
@@ -92,7 +93,6 @@ function print(classes, body) {
 }
 
 const here = new URL(".", import.meta.url);
-if (process.argv[1] === new URL(import.meta.url).pathname) {
-  const xml = readFileSync(new URL("amqp0-9-1.extended.xml", here), "utf8");
-  writeFileSync(new URL("../methods.ts", here), generate(xml));
-}
+const output = generate(readFileSync(new URL("amqp0-9-1.extended.xml", here), "utf8"));
+if (process.argv.includes("--print")) process.stdout.write(output);
+else writeFileSync(new URL("../methods.ts", here), output);
