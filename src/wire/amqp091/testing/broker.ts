@@ -1,3 +1,4 @@
+import { Counters } from "../../../broker/stats.ts";
 import { BrokerError } from "../../../base/errors.ts";
 import type {
   AlarmListener,
@@ -14,7 +15,6 @@ import type {
   Route,
   Session,
 } from "../../../broker/index.ts";
-import { Counters } from "../../../broker/stats.ts";
 import {
   FLAG_PERSISTENT,
   ORIGIN_AMQP091,
