@@ -2,10 +2,10 @@ import type { Task, Turn } from "../base/turn.ts";
 import type { Log } from "../engine/engine.ts";
 import { RecordView } from "../message/record.ts";
 import { DELAY_HOLDER_ID, type DelayRoom } from "./delay.ts";
+import type { Disposer } from "./disposer.ts";
 import type { Holders, MessageHolder } from "./holders.ts";
 import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, ENQUEUE_MOVED, type EnqueueHead } from "./store/heads.ts";
 import type { MessageStore } from "./store/message-store.ts";
-import { REGION_BYTES } from "./store/regions.ts";
 
 /** A log smaller than this is left alone. */
 const STORED_BYTES_MIN = 32 * 1024 * 1024;
@@ -23,19 +23,32 @@ export class Cleaner implements Task {
   private readonly log: Log;
   private readonly turn: Turn;
   private readonly delays: DelayRoom;
+  private readonly disposer: Disposer;
+  private readonly storedBytesMin: number;
   private slots: number[] = [];
   private scan: Generator<number[]> | null = null;
+  private from = 0;
   private loading = false;
   private readonly record = new RecordView();
   /** Messages moved since the start. */
   moved = 0;
 
-  constructor(store: MessageStore, holders: Holders, log: Log, turn: Turn, delays: DelayRoom) {
-    this.store = store;
-    this.holders = holders;
-    this.log = log;
-    this.turn = turn;
-    this.delays = delays;
+  constructor(parts: {
+    store: MessageStore;
+    holders: Holders;
+    log: Log;
+    turn: Turn;
+    delays: DelayRoom;
+    disposer: Disposer;
+    storedBytesMin?: number | undefined;
+  }) {
+    this.store = parts.store;
+    this.holders = parts.holders;
+    this.log = parts.log;
+    this.turn = parts.turn;
+    this.delays = parts.delays;
+    this.disposer = parts.disposer;
+    this.storedBytesMin = parts.storedBytesMin ?? STORED_BYTES_MIN;
   }
 
   /** Starts a pass when it is worth it. Call now and then. */
@@ -46,23 +59,31 @@ export class Cleaner implements Task {
     const oldest = regions.oldestLive();
     if (oldest < 0) {
       // Nothing is live: a round with nothing to write lets the log be cut.
-      if (stored > STORED_BYTES_MIN / 2) this.store.journal.commit(false);
+      if (stored > this.storedBytesMin / 2) this.store.journal.commit(false);
       return;
     }
-    if (stored < STORED_BYTES_MIN || regions.liveBytes * 2 > stored) return;
+    if (stored < this.storedBytesMin || regions.liveBytes * 2 > stored) return;
     // The stretch that is still being written is never worth moving.
-    if (oldest + 2 * REGION_BYTES > this.log.nextPosition) return;
-    this.scan = this.store.table.inRange(oldest, oldest + REGION_BYTES);
+    const { regionBytes } = regions;
+    const written = this.log.nextPosition - this.store.journal.unflushedBytes;
+    if (oldest + 2 * regionBytes > written) return;
+    this.scan = this.store.table.inRange(oldest, oldest + regionBytes);
+    this.from = oldest;
     this.turn.soon(this);
   }
 
   run(): void {
     if (this.loading) return;
+    if (this.disposer.busy) {
+      // What was purged but is not let go yet must not be written again: it would come back.
+      this.turn.soon(this);
+      return;
+    }
     let budget = MOVES_PER_TURN;
     while (budget > 0) {
       if (this.slots.length === 0 && !this.refill()) return;
       const slot = this.slots.pop() as number;
-      if (!this.store.table.inUse(slot) || this.store.table.position(slot) < 0) continue;
+      if (!this.inOldRegion(slot) || this.store.isLost(slot)) continue;
       if (!this.store.resident(slot)) {
         this.load(slot);
         return;
@@ -86,6 +107,14 @@ export class Cleaner implements Task {
     if (this.slots.length > 0) return true;
     this.turn.soon(this);
     return false;
+  }
+
+  /** The slot may have been freed and taken again since it was found. */
+  private inOldRegion(slot: number): boolean {
+    const { table } = this.store;
+    if (!table.inUse(slot)) return false;
+    const position = table.position(slot);
+    return position >= this.from && position < this.from + this.store.regions.regionBytes;
   }
 
   private load(slot: number): void {
@@ -122,6 +151,8 @@ export class Cleaner implements Task {
     if (head.expiresAt !== 0) head.flags |= ENQUEUE_HAS_EXPIRY;
     journal.heads.enqueue(head, journal.bodyOffset(position));
     for (const holder of holders) this.noteAttempt(holder, slot);
+    // On stable storage, whatever the level: the older copy may have been, and goes.
+    journal.commit(true);
   }
 
   private noteAttempt(holder: MessageHolder, slot: number): void {

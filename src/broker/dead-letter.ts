@@ -26,6 +26,20 @@ export interface FoundMessage {
   property(name: string): string | null;
 }
 
+function hasTarget(queue: Queue): boolean {
+  return queue.declaration.options.deadLetterExchange !== undefined;
+}
+
+/** Messages that are read back from disk together. */
+const READ_TOGETHER_MAX = 1024;
+
+/** A message that a queue gave up and that must be read back first. */
+interface Waiting {
+  readonly queue: Queue;
+  readonly slot: number;
+  readonly reason: DeathReason;
+}
+
 /** Where messages go that a queue gives up. */
 export class DeadLetters {
   private readonly store: MessageStore;
@@ -34,6 +48,9 @@ export class DeadLetters {
   private readonly readers: RecordReaders;
   private readonly clock: Clock;
   private readonly counters: Counters;
+  /** In the order in which they were given up; everything queues up behind one that is read. */
+  private waiting: Waiting[] = [];
+  private loading = false;
 
   constructor(
     store: MessageStore,
@@ -53,18 +70,50 @@ export class DeadLetters {
 
   /** The message leaves `queue`; its new place and its settlement are one batch. */
   discard(queue: Queue, slot: number, reason: DeathReason): void {
-    const hasTarget = queue.declaration.options.deadLetterExchange !== undefined;
-    if (!hasTarget && reason !== "delivery_limit" && !this.exhausted(queue, reason)) {
+    if (!hasTarget(queue) && reason !== "delivery_limit" && !this.exhausted(queue, reason)) {
       this.counters.dropped[reason]++;
       queue.settle(slot);
       return;
     }
-    const go = (): void => {
-      if (!queue.deleted) this.move(queue, slot, reason, hasTarget);
-      queue.settle(slot);
-    };
-    if (this.store.resident(slot)) go();
-    else this.store.load([slot], go);
+    if (!this.loading && this.store.resident(slot)) {
+      this.leave(queue, slot, reason);
+      return;
+    }
+    queue.transit.add(slot);
+    this.waiting.push({ queue, slot, reason });
+    if (!this.loading) this.leaveWaiting();
+  }
+
+  private leave(queue: Queue, slot: number, reason: DeathReason): void {
+    if (!queue.deleted) this.move(queue, slot, reason, hasTarget(queue));
+    queue.settle(slot);
+  }
+
+  private leaveWaiting(): void {
+    let done = 0;
+    this.loading = true;
+    for (; done < this.waiting.length; done++) {
+      const { queue, slot, reason } = this.waiting[done] as Waiting;
+      if (!this.store.resident(slot)) break;
+      queue.transit.delete(slot);
+      this.leave(queue, slot, reason);
+    }
+    this.waiting = this.waiting.slice(done);
+    this.loading = this.waiting.length > 0;
+    if (!this.loading) return;
+    const { queue, slot } = this.waiting[0] as Waiting;
+    const slots = this.waiting.slice(0, READ_TOGETHER_MAX).map((next) => next.slot);
+    this.store.load(
+      slots.filter((other) => !this.store.resident(other)),
+      (readable) => {
+        if (!readable) {
+          this.waiting.shift();
+          queue.transit.delete(slot);
+          queue.setAside(slot);
+        }
+        this.leaveWaiting();
+      },
+    );
   }
 
   /** A full queue refused a message that is not stored yet. */

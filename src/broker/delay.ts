@@ -40,6 +40,9 @@ export class DelayRoom implements MessageHolder {
   private readonly heap = new TimeHeap<number>();
   private timer: Timer | null = null;
   private timerDueMs = Number.POSITIVE_INFINITY;
+  /** Their time has come, in order of it; fired one after the other, as they are in memory. */
+  private firing: number[] = [];
+  private loading = false;
   private readonly durableWaits: boolean;
   private readonly head: EnqueueHead = {
     flags: ENQUEUE_HAS_EXPIRY,
@@ -150,6 +153,7 @@ export class DelayRoom implements MessageHolder {
   }
 
   private arm(): void {
+    if (this.firing.length > 0 || this.loading) return;
     const next = this.heap.earliest;
     if (next >= this.timerDueMs || next === Number.POSITIVE_INFINITY) return;
     this.timer?.cancel();
@@ -161,15 +165,46 @@ export class DelayRoom implements MessageHolder {
     this.timer = null;
     this.timerDueMs = Number.POSITIVE_INFINITY;
     const now = this.clock.now();
-    let budget = FIRES_PER_TURN;
-    while (this.heap.earliest <= now && budget-- > 0) {
+    const due: number[] = [];
+    while (this.heap.earliest <= now && due.length < FIRES_PER_TURN) {
       const dueAt = this.heap.earliest;
       const slot = this.heap.pop() as number;
-      if (this.dueAt.get(slot) !== dueAt) continue;
-      if (this.store.resident(slot)) this.fire(slot);
-      else this.store.load([slot], () => this.fire(slot));
+      if (this.dueAt.get(slot) === dueAt) due.push(slot);
     }
+    const { table } = this.store;
+    due.sort((a, b) => this.dueOf(a) - this.dueOf(b) || table.id(a) - table.id(b));
+    this.firing = due;
+    this.fireNext();
+  }
+
+  private fireNext(): void {
+    const { firing, store } = this;
+    for (let i = 0; i < firing.length; i++) {
+      const slot = firing[i] as number;
+      if (store.resident(slot)) {
+        this.fire(slot);
+        continue;
+      }
+      this.firing = firing.slice(i + 1);
+      this.loading = true;
+      const ahead = this.firing.filter((other) => !store.resident(other));
+      store.load([slot, ...ahead], (readable) => {
+        this.loading = false;
+        if (readable) this.firing.unshift(slot);
+        else this.setAside(slot);
+        this.fireNext();
+      });
+      return;
+    }
+    this.firing = [];
     this.arm();
+  }
+
+  /** It cannot be read back from disk. */
+  private setAside(slot: number): void {
+    this.counters.dropped.corrupt++;
+    this.leave(slot);
+    this.store.free(slot);
   }
 
   /** Routes a message whose time has come; that and its leaving here are one batch. */

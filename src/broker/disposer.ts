@@ -19,6 +19,11 @@ export class Disposer implements Task {
     this.release = release;
   }
 
+  /** Lists were taken out of their queues whose messages are not let go yet. */
+  get busy(): boolean {
+    return this.work.length > 0;
+  }
+
   add(lists: SlotList[], reason: DropReason): void {
     for (const list of lists) {
       this.counters.dropped[reason] += list.length;

@@ -95,9 +95,8 @@ export class Publisher {
     this.enter(slot, this.one);
     const pending = !queue.writeBehind;
     queue.offer(slot, pending);
-    if (!pending) return PUBLISH_DONE;
     this.store.journal.commit(queue.synced);
-    return PUBLISH_PENDING;
+    return pending ? PUBLISH_PENDING : PUBLISH_DONE;
   }
 
   private toMany(
@@ -122,9 +121,8 @@ export class Publisher {
     if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
     if (logged) this.enter(slot, queues);
     for (const queue of queues) queue.offer(slot, logged && queue.logged && !queue.writeBehind);
-    if (!pending) return PUBLISH_DONE;
-    this.store.journal.commit(synced);
-    return PUBLISH_PENDING;
+    if (logged) this.store.journal.commit(synced);
+    return pending ? PUBLISH_PENDING : PUBLISH_DONE;
   }
 
   private refuse(queue: Queue, source: RecordSource, annotations: Uint8Array | null): void {

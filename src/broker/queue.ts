@@ -2,12 +2,14 @@ import type { Clock } from "../base/clock.ts";
 import { BrokerError } from "../base/errors.ts";
 import type { Task, Turn } from "../base/turn.ts";
 import type { Durability } from "../engine/engine.ts";
-import { type DeathReason, RecordView } from "../message/record.ts";
+import type { DeathReason } from "../message/record.ts";
 import { Consumer } from "./consumer.ts";
 import { ConsumerGroup } from "./consumer-group.ts";
+import type { MutableDelivery } from "./delivery.ts";
 import { HeadExpiry, UnusedWatch } from "./expiry.ts";
 import type { MessageHolder } from "./holders.ts";
 import type { Holder, Ledger } from "./ledger.ts";
+import { LengthLimit } from "./overflow.ts";
 import { QueueOrder } from "./queue-order.ts";
 import { RetryRoom } from "./retry.ts";
 import type { Counters, DropReason } from "./stats.ts";
@@ -51,14 +53,6 @@ export interface QueueContext {
   dispose(lists: SlotList[], reason: DropReason): void;
 }
 
-export class MutableDelivery implements Delivery {
-  readonly record = new RecordView();
-  tag = 0;
-  redelivered = false;
-  deliveryCount = 0;
-  queue = "";
-}
-
 /** One queue: what is ready, who consumes it, what happens to what fails. */
 export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   scheduled = false;
@@ -87,12 +81,13 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   private readonly consumers: ConsumerGroup;
   /** Unsuccessful deliveries so far, by slot; absent = never handed out. */
   private deliveryCounts: Map<number, number> | null = null;
+  private readonly limit: LengthLimit;
   private readonly expiry: HeadExpiry;
   private readonly unused: UnusedWatch | null;
   private retryRoom: RetryRoom | null = null;
   private loading = false;
-  /** A message that is due on arrival, while it is offered to consumers; otherwise -1. */
-  private arriving = -1;
+  /** Neither ready nor handed out: being read back from disk for a get or on the way out. */
+  readonly transit = new Set<number>();
   private readonly delivery: MutableDelivery;
   private readonly hooks: QueueHooks;
 
@@ -122,6 +117,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.deliveryLimit =
       options.deliveryLimit ?? (options.type === "quorum" ? context.quorumDeliveryLimit : -1);
     this.order = new QueueOrder(context.store.table, options.priorityMax ?? 0, options.discipline === "lifo");
+    this.limit = new LengthLimit(options);
     this.consumers = new ConsumerGroup(options.singleActiveConsumer === true);
     this.expiry = new HeadExpiry(options.messageTtlMs, context.store.table, context.clock, () =>
       this.expireHead(),
@@ -150,10 +146,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** False when the queue is at its limit and refuses the newest message. */
   get accepts(): boolean {
-    const { overflow, lengthMax, lengthBytesMax } = this.declaration.options;
-    if (overflow === undefined || overflow === "drop-head") return true;
-    if (lengthMax !== undefined && this.readyCount + this.pendingCount >= lengthMax) return false;
-    return lengthBytesMax === undefined || this.readyBytes + this.pendingBytes < lengthBytesMax;
+    return !this.limit.refuses(this.readyCount + this.pendingCount, this.readyBytes + this.pendingBytes);
   }
 
   /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
@@ -174,14 +167,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private admit(slot: number): void {
     this.makeReady(slot);
-    const { lengthMax, lengthBytesMax } = this.declaration.options;
-    const due = this.expiry.active && this.expiry.isDue(slot);
-    if (due) this.arriving = slot;
-    if (lengthMax !== undefined || lengthBytesMax !== undefined) this.enforceLength();
-    if (!due) return;
-    // No time to live at all: to a consumer that waits for it now, or to nobody.
+    const nowOrNever = this.expiry.arrives(slot);
+    if (this.limit.set) this.enforceLength();
+    if (!nowOrNever) return;
     this.run();
-    this.arriving = -1;
+    this.expiry.hasArrived();
     this.expireHead();
   }
 
@@ -193,12 +183,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   private enforceLength(): void {
-    const { overflow, lengthMax, lengthBytesMax } = this.declaration.options;
-    if (overflow !== undefined && overflow !== "drop-head") return;
-    const over = (): boolean =>
-      this.order.length > 0 &&
-      ((lengthMax !== undefined && this.order.length > lengthMax) ||
-        (lengthBytesMax !== undefined && this.readyBytes > lengthBytesMax));
+    const over = (): boolean => this.limit.exceeded(this.order.length, this.readyBytes);
     // A consumer with room takes the message before the limit does.
     if (over() && this.consumers.count > 0) this.run();
     while (over()) {
@@ -211,6 +196,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** Replay: the message is ready (or waits, when `dueAt` lies ahead). */
   restore(slot: number): void {
     this.order.push(slot);
+    this.expiry.restored(slot);
     this.readyBytes += this.context.store.table.bodyBytes(slot);
   }
 
@@ -226,26 +212,19 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** Replay: the message with this id was handed out without success. */
   restoredAttempt(id: number, deliveryCount: number, dueAt: number): void {
-    const slot = this.order.find(id);
+    const slot = this.restoredFind(id);
     if (slot < 0) return;
     this.counts().set(slot, deliveryCount);
+    if (this.retryRoom?.remove(id) === slot) this.restore(slot);
     if (dueAt <= this.context.clock.now()) return;
     this.order.removeId(id);
     this.readyBytes -= this.context.store.table.bodyBytes(slot);
     this.room().add(slot, dueAt);
   }
 
-  /** Replay: all with an id up to `idMax`, except those kept, were purged. */
-  restoredPurge(idMax: number, keptIds: readonly number[]): void {
-    const kept = new Set(keptIds);
-    const { store } = this.context;
-    const slots = this.order
-      .all()
-      .filter((slot) => store.table.id(slot) <= idMax && !kept.has(store.table.id(slot)));
-    for (const slot of slots) {
-      this.restoredSettle(store.table.id(slot));
-      this.context.release(slot);
-    }
+  /** Ids of all that is ready. */
+  readyIds(): number[] {
+    return this.order.all().map((slot) => this.context.store.table.id(slot));
   }
 
   /** Replay: the slot with this id, or -1. */
@@ -269,11 +248,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** Hands out what can be handed out. */
   run(): void {
-    this.pump();
-    this.watchHead();
+    this.handOut();
+    if (this.expiry.active) this.expiry.rearm(this.order);
   }
 
-  private pump(): void {
+  private handOut(): void {
     const store = this.context.store;
     let budget = PUMP_MESSAGES_MAX;
     while (this.order.length > 0) {
@@ -284,7 +263,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
         return;
       }
       const slot = this.order.peek();
-      if (this.expiry.active && slot !== this.arriving && this.expiry.isDue(slot)) {
+      if (this.expiry.active && this.expiry.isDue(slot)) {
         this.expireOne(this.order.pop());
         continue;
       }
@@ -298,20 +277,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     }
   }
 
-  /** A message that expires may have come to the head. */
-  private watchHead(): void {
-    if (this.expiry.active) this.expiry.rearm(this.order);
-  }
-
   private deliver(consumer: Consumer, slot: number): void {
-    const { delivery, context } = this;
-    context.store.view(slot, delivery.record);
-    const count = this.deliveryCounts?.get(slot);
-    delivery.redelivered = count !== undefined;
-    delivery.deliveryCount = count ?? 0;
-    delivery.queue = this.name;
-    context.counters.delivered++;
-    if (count !== undefined) context.counters.redelivered++;
+    const delivery = this.fill(slot);
+    const { counters } = this.context;
+    counters.delivered++;
+    if (delivery.redelivered) counters.redelivered++;
     if (consumer.noAck) {
       delivery.tag = consumer.ledger.passed();
       consumer.sink.deliver(delivery);
@@ -321,6 +291,16 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.unackedCount++;
     delivery.tag = consumer.ledger.enter(slot, consumer, this.deadline());
     consumer.sink.deliver(delivery);
+  }
+
+  private fill(slot: number): MutableDelivery {
+    const { delivery, context } = this;
+    context.store.view(slot, delivery.record);
+    const count = this.deliveryCounts?.get(slot);
+    delivery.redelivered = count !== undefined;
+    delivery.deliveryCount = count ?? 0;
+    delivery.queue = this.name;
+    return delivery;
   }
 
   /** Takes one message for a single get. `done` may be called later, when it must be read from disk. */
@@ -333,9 +313,20 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     }
     const slot = this.order.pop();
     this.leaveReady(slot);
-    this.watchHead();
-    if (this.context.store.resident(slot)) this.gotten(slot, noAck, ledger, done);
-    else this.context.store.load([slot], () => this.gotten(slot, noAck, ledger, done));
+    this.expiry.rearm(this.order);
+    if (this.context.store.resident(slot)) {
+      this.gotten(slot, noAck, ledger, done);
+      return;
+    }
+    this.transit.add(slot);
+    this.context.store.load([slot], (readable) => {
+      this.transit.delete(slot);
+      if (readable) this.gotten(slot, noAck, ledger, done);
+      else {
+        this.setAside(slot);
+        this.get(noAck, ledger, done);
+      }
+    });
   }
 
   private gotten(
@@ -344,13 +335,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     ledger: Ledger,
     done: (d: Delivery | null, n: number) => void,
   ): void {
-    const { delivery, context } = this;
-    context.store.view(slot, delivery.record);
-    const count = this.deliveryCounts?.get(slot);
-    delivery.redelivered = count !== undefined;
-    delivery.deliveryCount = count ?? 0;
-    delivery.queue = this.name;
-    context.counters.got++;
+    const delivery = this.fill(slot);
+    this.context.counters.got++;
     if (!noAck) this.unackedCount++;
     delivery.tag = noAck ? ledger.passed() : ledger.enter(slot, this, this.deadline());
     done(delivery, this.order.length);
@@ -365,8 +351,14 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     if (this.loading) return;
     this.loading = true;
     const slots = this.order.ahead(READ_AHEAD_MESSAGES).filter((slot) => !this.context.store.resident(slot));
-    this.context.store.load(slots, () => {
+    const first = slots[0] as number;
+    const id = this.context.store.table.id(first);
+    this.context.store.load(slots, (readable) => {
       this.loading = false;
+      if (!readable && this.order.find(id) === first) {
+        this.restoredSettle(id);
+        this.setAside(first);
+      }
       this.wake();
     });
   }
@@ -408,6 +400,13 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       store.journal.heads.settle(this.id, store.table.id(slot));
       store.journal.commit(false);
     }
+    this.deliveryCounts?.delete(slot);
+    this.context.release(slot);
+  }
+
+  /** It cannot be read back from disk. Nothing is written: the next start tries again. */
+  setAside(slot: number): void {
+    this.context.counters.dropped.corrupt++;
     this.deliveryCounts?.delete(slot);
     this.context.release(slot);
   }
@@ -456,7 +455,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** True when this queue still holds the message, ready, waiting or handed out. */
   holds(slot: number): boolean {
-    if (this.order.has(slot) || (this.retryRoom?.has(slot) ?? false)) return true;
+    if (this.order.has(slot) || this.transit.has(slot) || this.retryRoom?.has(slot) === true) return true;
     let found = false;
     for (const ledger of this.context.ledgers) {
       ledger.visitUnsettled(this, (other) => {
@@ -473,9 +472,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     if (!this.expiry.active) return;
     const expired: number[] = [];
     this.order.visitOldest((slot) => {
-      if (!this.expiry.isDue(slot)) return false;
+      if (expired.length === PUMP_MESSAGES_MAX || !this.expiry.isDue(slot)) return false;
       expired.push(slot);
-      return expired.length < PUMP_MESSAGES_MAX;
+      return true;
     });
     for (const slot of expired) this.expireOne(slot);
     this.expiry.rearm(this.order);
@@ -583,6 +582,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       ledger.visitUnsettled(this, (slot) => ids.push(table.id(slot)));
     }
     for (const slot of this.retryRoom?.slots() ?? []) ids.push(table.id(slot));
+    for (const slot of this.transit) ids.push(table.id(slot));
     return ids;
   }
 

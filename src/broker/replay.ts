@@ -76,7 +76,10 @@ class Replay implements HeadVisitor {
   }
 
   purge(queueId: number, idMax: number, keptIds: readonly number[]): void {
-    this.queues.get(queueId)?.restoredPurge(idMax, keptIds);
+    const kept = new Set(keptIds);
+    for (const id of this.queues.get(queueId)?.readyIds() ?? []) {
+      if (id <= idMax && !kept.has(id)) this.settle(queueId, id);
+    }
   }
 
   /** The cleaner wrote it again. True when the older copy was still known. */

@@ -8,11 +8,12 @@ import type { Annotations, DeathReason } from "../message/record.ts";
 import { Cleaner } from "./cleaner.ts";
 import { DeadLetters, type QueueFinder } from "./dead-letter.ts";
 import { DELAY_HOLDER_ID, DelayRoom } from "./delay.ts";
+import { MutableDelivery } from "./delivery.ts";
 import { Disposer } from "./disposer.ts";
 import { Holders, type MessageHolder } from "./holders.ts";
 import { Ledger } from "./ledger.ts";
 import { Publisher } from "./publisher.ts";
-import { MutableDelivery, Queue, type QueueContext } from "./queue.ts";
+import { Queue, type QueueContext } from "./queue.ts";
 import { replay } from "./replay.ts";
 import { Counters, type DropReason } from "./stats.ts";
 import { MessageStore, type RecordSource } from "./store/message-store.ts";
@@ -38,8 +39,10 @@ export interface ShardOptions {
   readonly quorumDeliveryLimit: number;
   /** 0 <= random() < 1 */
   readonly random: () => number;
-  /** Stored data turned out to be damaged. */
+  /** A stored message cannot be read back: it is set aside, and the rest goes on. */
   readonly onCorruption: (error: CorruptionError) => void;
+  /** When and in which steps disk space is given back; for tests. */
+  readonly space?: { readonly regionBytes: number; readonly storedBytesMin: number };
 }
 
 /** A single-writer state machine over one log: queues, what they hold, and who holds what of it. */
@@ -75,7 +78,7 @@ export class Shard implements QueueHost, QueueContext {
     this.random = options.random;
     this.consumerTimeoutMs = options.consumerTimeoutMs;
     this.quorumDeliveryLimit = options.quorumDeliveryLimit;
-    this.store = new MessageStore(arena, log, options.blocksMax);
+    this.store = new MessageStore(arena, log, options.blocksMax, options.space?.regionBytes);
     this.store.onCorruption = options.onCorruption;
     const { store } = this;
     this.holders = new Holders(store.table, this.holdersById);
@@ -96,7 +99,15 @@ export class Shard implements QueueHost, QueueContext {
     });
     this.holdersById.set(DELAY_HOLDER_ID, this.delays);
     this.disposer = new Disposer(turn, counters, (slot) => this.release(slot));
-    this.cleaner = new Cleaner(store, this.holders, log, turn, this.delays);
+    this.cleaner = new Cleaner({
+      store,
+      holders: this.holders,
+      log,
+      turn,
+      delays: this.delays,
+      disposer: this.disposer,
+      storedBytesMin: options.space?.storedBytesMin,
+    });
   }
 
   /** Rebuilds what the queues held. Durable queues must have been created. */
@@ -181,12 +192,14 @@ export class Shard implements QueueHost, QueueContext {
     this.sweepTimer?.cancel();
     this.delays.stop();
     for (const queue of this.queues.values()) queue.stop();
+    this.store.close();
     await this.log.close();
   }
 
   /** What is not urgent: late acknowledgements, disk space, memory. */
   private sweep(): void {
     for (const queue of this.timed) queue.returnLate();
+    this.store.easeMemory();
     this.cleaner.check();
     this.sweepTimer = this.clock.setTimer(SWEEP_MS, () => this.sweep());
   }

@@ -26,6 +26,7 @@ export class Counters {
     deleted: 0,
     cycle: 0,
     refused: 0,
+    corrupt: 0,
   };
 }
 
@@ -37,7 +38,9 @@ export type DropReason =
   | "purged"
   | "deleted"
   | "cycle"
-  | "refused";
+  | "refused"
+  /** Damaged on disk: set aside. */
+  | "corrupt";
 
 /** Totals count from the start of the process and never fall; the rest is as of now. */
 export interface BrokerStats {

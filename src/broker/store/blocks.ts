@@ -67,8 +67,12 @@ export class Blocks {
 
   /** A fresh block, or null when there is no memory. */
   open(logged: boolean): Block | null {
-    if (this.used >= this.blocksMax) this.dropOldest();
-    const offset = this.arena.allocateBlock();
+    while (this.used >= this.blocksMax && this.dropOldest()) {
+      // One more goes when the disk has kept up only now.
+    }
+    let offset = this.arena.allocateBlock();
+    // Nothing lies at 0: there it means "not in memory".
+    if (offset === 0) offset = this.arena.allocateBlock();
     if (offset < 0) return null;
     const block = new Block(offset, logged);
     this.byNumber[offset >>> BLOCK_SHIFT] = block;
@@ -99,6 +103,9 @@ export class Blocks {
 
   unpinned(block: Block): void {
     if (block.pins === 0 && block.live === 0 && !block.open) this.free(block);
+    while (this.used > this.blocksMax && this.dropOldest()) {
+      // What waited for the disk was more than its share of memory.
+    }
   }
 
   /** The oldest block of messages that are only in memory, taken off the list; null when there is none. */
@@ -116,13 +123,14 @@ export class Blocks {
     this.logged.add(block);
   }
 
-  private dropOldest(): void {
+  private dropOldest(): boolean {
     for (const block of this.logged) {
-      if (block.pins > 0) return;
+      if (block.pins > 0) return false;
       this.forget(block);
       this.free(block);
-      return;
+      return true;
     }
+    return false;
   }
 
   private forget(block: Block): void {

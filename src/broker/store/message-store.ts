@@ -45,7 +45,7 @@ export interface RecordSource {
 export class MessageStore {
   readonly table = new MessageTable();
   readonly journal: Journal;
-  readonly regions = new Regions();
+  readonly regions: Regions;
   private readonly arena: Arena;
   private readonly blocks: Blocks;
   private readonly log: Log;
@@ -55,10 +55,14 @@ export class MessageStore {
   private largeBytes = 0;
   private readonly largeBytesMax: number;
   private nextId = 1;
-  /** Called when a message read from disk fails its checksum. */
+  /** Slots whose bytes cannot be read back: they pin nothing in the log. */
+  private readonly lost = new Set<number>();
+  private closing = false;
+  /** Called once for a message that cannot be read back from disk. */
   onCorruption: (error: CorruptionError) => void = () => {};
 
-  constructor(arena: Arena, log: Log, blocksMax: number) {
+  constructor(arena: Arena, log: Log, blocksMax: number, regionBytes?: number) {
+    this.regions = new Regions(regionBytes);
     this.arena = arena;
     this.log = log;
     this.blocks = new Blocks(arena, this.table, blocksMax);
@@ -168,17 +172,19 @@ export class MessageStore {
   free(slot: number): void {
     const mem = this.table.mem(slot);
     const position = this.table.position(slot);
-    if (position !== POSITION_NONE) this.regions.remove(position, this.table.length(slot));
+    if (position !== POSITION_NONE && !this.lost.delete(slot)) {
+      this.regions.remove(position, this.table.length(slot));
+    }
     if (mem === MEM_LARGE) this.dropLarge(slot);
     else if (mem !== MEM_NONE) this.blocks.release(this.blocks.of(mem));
     this.table.free(slot);
   }
 
   /** The log's positions are all that a message needs when memory is short: writes the oldest transient messages there. */
-  relieve(): void {
-    if (!this.blocks.full) return;
+  relieve(): boolean {
+    if (!this.blocks.full) return false;
     const block = this.blocks.takeOldestTransient();
-    if (block === null) return;
+    if (block === null) return false;
     const end = block.offset + block.used;
     for (let i = 0; i < block.slotCount; i++) {
       const slot = block.slots[i] as number;
@@ -188,39 +194,60 @@ export class MessageStore {
     }
     this.blocks.nowLogged(block);
     this.journal.commit(false);
+    return true;
+  }
+
+  /** Memory beyond its share goes to disk, also when nobody publishes any more because of it. */
+  easeMemory(): void {
+    let over = this.blocks.count - this.blocks.blocksMax;
+    while (over > 0 && this.relieve()) over--;
+  }
+
+  /** The log is about to be closed: reads that are still under way are nobody's business any more. */
+  close(): void {
+    this.closing = true;
+  }
+
+  /** The message was found to be unreadable: its holders let go of it when they come to it. */
+  isLost(slot: number): boolean {
+    return this.lost.has(slot);
   }
 
   /**
    * Reads from disk starting with `slots[0]`: it and as many of those after it as lie in the same
-   * stretch of the log are in memory when `done` is called.
+   * stretch of the log are in memory when `done` is called; or with false, when the first of them
+   * cannot be read back. Slots may have been freed meanwhile.
    */
-  load(slots: readonly number[], done: () => void): void {
+  load(slots: readonly number[], done: (readable: boolean) => void): void {
     const first = slots[0] as number;
+    if (this.lost.has(first)) {
+      done(false);
+      return;
+    }
     const position = this.table.position(first);
     const length = this.table.length(first);
     const block = length <= BLOCK_RECORD_BYTES_MAX ? this.blocks.open(true) : null;
     if (block === null) {
       const bytes = Buffer.allocUnsafeSlow(length);
-      this.readInto(position, bytes, length, () => {
-        if (this.awaits(first, position)) {
-          this.check(bytes, 0, length, position);
+      this.readInto(position, bytes, length, (_got, failure) => {
+        if (failure === null && this.awaits(first, position) && intact(bytes, 0, length)) {
           this.large.set(first, bytes);
           this.largeBytes += length;
           this.table.setMem(first, MEM_LARGE);
         }
-        done();
+        done(this.settled(first, position, failure));
       });
       return;
     }
     block.pins++;
     const last = this.lastWithin(slots, position + READ_AHEAD_BYTES);
     const target = this.arena.bytes.subarray(block.offset, block.offset + (last - position));
-    this.readInto(position, target, length, (got) => {
+    this.readInto(position, target, length, (got, failure) => {
       for (const slot of slots) this.adopt(slot, block, position, position + got);
       block.used = BLOCK_BYTES;
       block.pins--;
       this.blocks.close(block);
-      done();
+      done(this.settled(first, position, failure));
     });
   }
 
@@ -315,7 +342,7 @@ export class MessageStore {
     const length = this.table.length(slot);
     if (position < base || position + length > end) return;
     const mem = block.offset + (position - base);
-    if (!this.check(this.arena.bytes, mem, length, position)) return;
+    if (!intact(this.arena.bytes, mem, length)) return;
     this.table.setMem(slot, mem);
     block.add(slot);
   }
@@ -332,19 +359,28 @@ export class MessageStore {
     return last;
   }
 
-  private readInto(position: number, target: Uint8Array, needed: number, done: (got: number) => void): void {
-    const fail = (reason: string): void =>
-      this.onCorruption(new CorruptionError(`log position ${position} cannot be read: ${reason}`));
+  private readInto(
+    position: number,
+    target: Uint8Array,
+    needed: number,
+    done: (got: number, failure: string | null) => void,
+  ): void {
     this.log.read(position, target).then(
-      (got) => (got < needed ? fail(`${got} bytes of ${needed} are there`) : done(got)),
-      (error: Error) => fail(error.message),
+      (got) => done(got, got < needed ? `only ${got} bytes of ${needed} are there` : null),
+      (error: Error) => {
+        if (!this.closing) done(0, error.message);
+      },
     );
   }
 
-  private check(bytes: Uint8Array, at: number, length: number, position: number): boolean {
-    const stored = readU32(bytes, at + RECORD_CRC_OFFSET);
-    if (stored === crc32c(bytes, at + RECORD_ORIGIN_OFFSET, at + length)) return true;
-    this.onCorruption(new CorruptionError(`message at log position ${position} fails its checksum`));
+  /** After a read: false when the message is still wanted at `position` and cannot be had. */
+  private settled(slot: number, position: number, failure: string | null): boolean {
+    if (!this.awaits(slot, position)) return true;
+    const length = this.table.length(slot);
+    this.lost.add(slot);
+    this.regions.remove(position, length);
+    const what = `message ${this.table.id(slot)} at log position ${position} (${length} bytes)`;
+    this.onCorruption(new CorruptionError(`${what} is set aside: ${failure ?? "it fails its checksum"}`));
     return false;
   }
 
@@ -352,6 +388,10 @@ export class MessageStore {
     const oldest = this.regions.oldestLive();
     return oldest < 0 ? this.log.nextPosition : oldest;
   }
+}
+
+function intact(bytes: Uint8Array, at: number, length: number): boolean {
+  return readU32(bytes, at + RECORD_CRC_OFFSET) === crc32c(bytes, at + RECORD_ORIGIN_OFFSET, at + length);
 }
 
 /** Byte loops win below about 20 bytes; within one ArrayBuffer copyWithin wins above. */

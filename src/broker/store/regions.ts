@@ -3,15 +3,20 @@
  * stretch that holds a live message; and when little of the whole is live, the oldest stretch is the
  * one to copy forward.
  */
-export const REGION_BYTES = 8 * 1024 * 1024;
+const REGION_BYTES = 8 * 1024 * 1024;
 
 export class Regions {
   private live: number[] = [];
   private first = 0;
   liveBytes = 0;
+  readonly regionBytes: number;
+
+  constructor(regionBytes = REGION_BYTES) {
+    this.regionBytes = regionBytes;
+  }
 
   add(position: number, bytes: number): void {
-    const region = Math.floor(position / REGION_BYTES);
+    const region = Math.floor(position / this.regionBytes);
     if (this.live.length === 0) this.first = region;
     while (region < this.first) {
       this.live.unshift(0);
@@ -24,7 +29,7 @@ export class Regions {
   }
 
   remove(position: number, bytes: number): void {
-    const index = Math.floor(position / REGION_BYTES) - this.first;
+    const index = Math.floor(position / this.regionBytes) - this.first;
     this.live[index] = (this.live[index] as number) - bytes;
     this.liveBytes -= bytes;
   }
@@ -37,6 +42,6 @@ export class Regions {
       this.live.splice(0, dead);
       this.first += dead;
     }
-    return this.live.length === 0 ? -1 : this.first * REGION_BYTES;
+    return this.live.length === 0 ? -1 : this.first * this.regionBytes;
   }
 }

@@ -1,0 +1,11 @@
+import { RecordView } from "../message/record.ts";
+import type { Delivery } from "./types.ts";
+
+/** The one delivery that a shard fills anew for each message. */
+export class MutableDelivery implements Delivery {
+  readonly record = new RecordView();
+  tag = 0;
+  redelivered = false;
+  deliveryCount = 0;
+  queue = "";
+}

@@ -1,0 +1,27 @@
+import type { QueueOptions } from "./types.ts";
+
+/** How long a queue may get, and what gives when it is too long. */
+export class LengthLimit {
+  private readonly count: number;
+  private readonly bytes: number;
+  /** The newest message is refused; else the oldest goes. */
+  private readonly refusing: boolean;
+  readonly set: boolean;
+
+  constructor({ lengthMax, lengthBytesMax, overflow }: QueueOptions) {
+    this.count = lengthMax ?? Number.POSITIVE_INFINITY;
+    this.bytes = lengthBytesMax ?? Number.POSITIVE_INFINITY;
+    this.refusing = overflow !== undefined && overflow !== "drop-head";
+    this.set = lengthMax !== undefined || lengthBytesMax !== undefined;
+  }
+
+  /** A queue that holds so much takes no more. */
+  refuses(count: number, bytes: number): boolean {
+    return this.refusing && (count >= this.count || bytes >= this.bytes);
+  }
+
+  /** A queue that holds so much must let go of its oldest. */
+  exceeded(count: number, bytes: number): boolean {
+    return !this.refusing && count > 0 && (count > this.count || bytes > this.bytes);
+  }
+}
