@@ -89,7 +89,7 @@ export class Channel implements ConfirmSink {
     this.consumers.delete(consumer.tag);
     if (this.replyConsumer?.tag === consumer.tag) this.replyConsumer = null;
     if (this.state !== "open" || !this.link.capabilities.has("consumer_cancel_notify")) return;
-    this.send("basic.cancel", { consumerTag: consumer.tag, noWait: true });
+    this.gate.pass(() => this.send("basic.cancel", { consumerTag: consumer.tag, noWait: true }));
   };
 
   resumeConsumers(): void {

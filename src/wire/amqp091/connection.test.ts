@@ -200,6 +200,13 @@ describe("errors", () => {
       "PRECONDITION_FAILED - unknown delivery tag 9",
     ],
     ["passive declare", () => declareFrame("nope", true), 404, "NOT_FOUND - no queue 'nope' in vhost '/'"],
+    ["nameless passive declare", () => declareFrame("", true), 404, "NOT_FOUND - no queue '' in vhost '/'"],
+    [
+      "no last queue",
+      () => methodFrame(1, "queue.purge", { reserved1: 0, queue: "", noWait: false }),
+      404,
+      "NOT_FOUND - no previously declared queue",
+    ],
     [
       "bad ttl",
       () => declareFrame("q", false, new Map([["x-message-ttl", { type: "int32", value: -1 }]])),

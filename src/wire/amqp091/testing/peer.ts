@@ -76,6 +76,7 @@ export class FakePeer implements Transport {
       logger: { ...silentLogger, error: failed },
       limits: { ...DEFAULT_LIMITS, ...limits },
       product: "RabbitMQ",
+      platform: "PolyMQ",
       version: "4.0.0",
     };
     this.handler = amqp091.acceptor(context).accept(this);
