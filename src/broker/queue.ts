@@ -116,7 +116,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.writeBehind = durability === "memory";
     this.synced = durability === "fsync";
     this.consumerTimeoutMs = options.consumerTimeoutMs ?? context.consumerTimeoutMs;
-    this.deliveryLimit = options.deliveryLimit ?? (options.type === "quorum" ? context.quorumDeliveryLimit : -1);
+    this.deliveryLimit =
+      options.deliveryLimit ?? (options.type === "quorum" ? context.quorumDeliveryLimit : -1);
     this.order = new QueueOrder(context.store.table, options.priorityMax ?? 0, options.discipline === "lifo");
     this.limit = new LengthLimit(options);
     this.consumers = new ConsumerGroup(options.singleActiveConsumer === true);

@@ -1,7 +1,15 @@
 import type { RecordReader } from "../../message/reader.ts";
 import { type RecordView, readU32 } from "../../message/record.ts";
 import type { Table } from "../../message/values.ts";
-import { CORRELATION_ID, EXPIRATION, HEADER_FLAGS_OFFSET, HEADERS, MESSAGE_ID, PropertyMap, TIMESTAMP } from "./codec/properties.ts";
+import {
+  CORRELATION_ID,
+  EXPIRATION,
+  HEADER_FLAGS_OFFSET,
+  HEADERS,
+  MESSAGE_ID,
+  PropertyMap,
+  TIMESTAMP,
+} from "./codec/properties.ts";
 import { Reader } from "./codec/reader.ts";
 import { readTable } from "./codec/table.ts";
 import { headerPayloadAt } from "./message.ts";

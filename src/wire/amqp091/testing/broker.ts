@@ -1,4 +1,3 @@
-import { Counters } from "../../../broker/stats.ts";
 import { BrokerError } from "../../../base/errors.ts";
 import type {
   AlarmListener,
@@ -15,6 +14,7 @@ import type {
   Route,
   Session,
 } from "../../../broker/index.ts";
+import { Counters } from "../../../broker/stats.ts";
 import {
   FLAG_PERSISTENT,
   ORIGIN_AMQP091,
