@@ -20,7 +20,9 @@ export const logSyncs = (page) => metricSum(page, "polymq_log_syncs_total");
 
 /** Milliseconds; prom-client starts a new histogram at each scrape, so this covers the time since the last. */
 export function eventLoopLagP99Ms(page) {
-  const line = page.split("\n").find((each) => each.startsWith('polymq_event_loop_lag_seconds{quantile="0.99"}'));
+  const line = page
+    .split("\n")
+    .find((each) => each.startsWith('polymq_event_loop_lag_seconds{quantile="0.99"}'));
   return line === undefined ? undefined : sampleValue(line) * 1000;
 }
 

@@ -4,8 +4,8 @@ import { Arena } from "../../src/base/arena.ts";
 import { ManualClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import { Turn } from "../../src/base/turn.ts";
-import { Shard } from "../../src/broker/shard.ts";
 import type { Queue } from "../../src/broker/queue.ts";
+import { Shard } from "../../src/broker/shard.ts";
 import type { Delivery, QueueOptions } from "../../src/broker/types.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { openFileEngine } from "../../src/engine/file/file-engine.ts";
@@ -160,7 +160,8 @@ async function life(seed: number, killAfter: number, powerLoss: boolean): Promis
   const after = powerLoss ? disk.afterPowerLoss(seededRandom(seed + 2)) : disk.afterKill();
   const reborn = await open(after, clock, random);
   clock.advance("1h");
-  for (const [t, queue] of reborn.queues.entries()) check(await drain(queue, reborn), expected[t] as Expected, t);
+  for (const [t, queue] of reborn.queues.entries())
+    check(await drain(queue, reborn), expected[t] as Expected, t);
   await reborn.shard.close();
   await reborn.engine.close();
 }
@@ -172,7 +173,9 @@ function check(found: { number: number; priority: number }[], expected: Expected
   for (const [n, state] of expected) {
     if (state === "confirmed") expect(numbers, `queue ${queue}: confirmed message ${n} is kept`).toContain(n);
   }
-  const sorted = [...found].sort((a, b) => (queue === 1 ? b.priority - a.priority : 0) || a.number - b.number);
+  const sorted = [...found].sort(
+    (a, b) => (queue === 1 ? b.priority - a.priority : 0) || a.number - b.number,
+  );
   expect(numbers, `queue ${queue}: order`).toEqual(sorted.map((f) => f.number));
 }
 
@@ -181,7 +184,9 @@ test("what was confirmed survives a kill at any moment, and a power failure", as
     try {
       await life(seed, 3 + ((seed * 7919) % 160), seed % 2 === 0);
     } catch (error) {
-      throw new Error(`seed ${seed} (SIM_FIRST_SEED=${seed} SIM_SEEDS=1): ${(error as Error).message}`, { cause: error });
+      throw new Error(`seed ${seed} (SIM_FIRST_SEED=${seed} SIM_SEEDS=1): ${(error as Error).message}`, {
+        cause: error,
+      });
     }
   }
 }, 120_000);
