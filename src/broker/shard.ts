@@ -116,6 +116,7 @@ export class Shard implements QueueHost, QueueContext<Queue> {
     await replay(this.log, this.store, this.holders, this.holdersById, this.delays, this.queues);
     for (const queue of this.queues.values()) queue.restored();
     this.log.start(this.store.journal);
+    this.delays.restored();
     this.sweep();
   }
 
