@@ -20,10 +20,10 @@ export const logSyncs = (page) => metricSum(page, "polymq_log_syncs_total");
 
 /** Milliseconds; prom-client starts a new histogram at each scrape, so this covers the time since the last. */
 export function eventLoopLagP99Ms(page) {
-  const seconds =
-    metricSum(page, "polymq_event_loop_lag_p99_seconds") ??
-    metricSum(page, "nodejs_eventloop_lag_p99_seconds");
-  return seconds === undefined ? undefined : seconds * 1000;
+  const line = page
+    .split("\n")
+    .find((each) => each.startsWith('polymq_event_loop_lag_seconds{quantile="0.99"}'));
+  return line === undefined ? undefined : sampleValue(line) * 1000;
 }
 
 /** Scrapes every second until stopped; stop() returns the highest p99 of any one second. */

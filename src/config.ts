@@ -92,6 +92,12 @@ const LISTENERS = {
     default: "5672",
     help: "port for AMQP 0-9-1",
   }),
+  amqpProduct: option({
+    file: "amqp.product",
+    type: TEXT,
+    default: "RabbitMQ",
+    help: "product that AMQP clients are told they talk to; some choose their ways by it",
+  }),
   amqpsPort: option({
     file: "amqps.port",
     type: orOff(PORT),

@@ -52,7 +52,10 @@ export interface BrokerOptions {
   readonly consumerTimeoutMs?: number;
   /** Time that connections get to finish at `stop`; default 0, because a test has nothing to wait for. */
   readonly shutdownGraceMs?: number;
-  /** A `ManualClock` makes TTLs, delays and time-outs a matter of `clock.advance("1h")`. */
+  /**
+   * A `ManualClock` makes TTLs, delays and acknowledgement timeouts a matter of `clock.advance("1h")`.
+   * Heartbeats and whatever else concerns sockets go by real time in any case.
+   */
   readonly clock?: Clock;
   /** Any pino-like logger; default: silent. */
   readonly logger?: Logger;

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { TlsOptions } from "node:tls";
 import type { Admin, AdminSource, ListenerOverview } from "./admin/index.ts";
 import { Arena } from "./base/arena.ts";
-import type { Clock } from "./base/clock.ts";
+import { type Clock, SystemClock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import { Turn } from "./base/turn.ts";
 import { openBroker, type RunningBroker } from "./broker/open.ts";
@@ -12,7 +12,7 @@ import { dataDirectoryOf, openEngine } from "./engines.ts";
 import type { Limits } from "./limits.ts";
 import { Listener } from "./net/listener.ts";
 import { PROTOCOLS, type ProtocolEntry } from "./protocols.ts";
-import { PRODUCT, VERSION } from "./version.ts";
+import { PRODUCT, RABBITMQ_VERSION, VERSION } from "./version.ts";
 
 export interface ServerOptions {
   readonly settings: Settings;
@@ -114,13 +114,18 @@ export class Server {
     const broker = this.broker;
     this.closers.push(() => broker.close());
     if (admin !== null) broker.observeCommits(admin.observeCommit);
-    const context = { broker, clock, turn, logger, limits, product: PRODUCT, version: VERSION };
+    // Peers live in real time: a clock moved by hand must not make them look dead.
+    const socketClock = new SystemClock();
+    const product = settings.amqpProduct;
+    const version = product === PRODUCT ? VERSION : RABBITMQ_VERSION;
+    const platform = `${PRODUCT} ${VERSION}, Node.js ${process.versions.node}`;
+    const context = { broker, clock: socketClock, turn, logger, limits, product, version, platform };
     for (const { protocol, port, securePort } of PROTOCOLS) {
       const parts: ListenerParts = {
         acceptor: protocol.acceptor(context),
         arena,
         turn,
-        clock,
+        clock: socketClock,
         logger,
         outputHighWaterBytes: limits.outputHighWaterBytes,
         connectionsMax: limits.connectionsMax,

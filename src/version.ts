@@ -7,3 +7,5 @@ const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.
 
 export const PRODUCT = "PolyMQ";
 export const VERSION = manifest.version;
+/** The RabbitMQ release whose behaviour AMQP clients may expect where they look at the version. */
+export const RABBITMQ_VERSION = "3.13.7";

@@ -11,6 +11,11 @@ const GAUGES: readonly Row[] = [
   ["polymq_consumers", "Consumers", (stats) => stats.consumers],
   ["polymq_messages_ready", "Messages that wait for a consumer", (stats) => stats.messagesReady],
   ["polymq_messages_unacked", "Messages delivered and not settled", (stats) => stats.messagesUnacked],
+  [
+    "polymq_messages_waiting",
+    "Messages that wait for a retry or their delay",
+    (stats) => stats.messagesWaiting,
+  ],
   ["polymq_log_bytes", "Bytes the logs take on their medium", (stats) => stats.logBytes],
   ["polymq_arena_used_bytes", "Message and socket memory in use", (stats) => stats.arenaBytesUsed],
   ["polymq_arena_limit_bytes", "Message and socket memory at most", (stats) => stats.arenaBytesMax],
@@ -25,6 +30,16 @@ const COUNTERS: readonly Row[] = [
   ["polymq_messages_redelivered_total", "Deliveries of messages seen before", (stats) => stats.redelivered],
   ["polymq_messages_returned_total", "Mandatory messages returned", (stats) => stats.returned],
   ["polymq_messages_unroutable_total", "Messages that no queue took", (stats) => stats.unroutable],
+  ["polymq_messages_requeued_total", "Deliveries that went back to their queue", (stats) => stats.requeued],
+  ["polymq_messages_refused_total", "Publishes that a full queue refused", (stats) => stats.refused],
+  ["polymq_messages_retried_total", "Failed messages that came back", (stats) => stats.retried],
+  [
+    "polymq_messages_dead_lettered_total",
+    "Messages sent to a dead-letter target",
+    (stats) => stats.deadLettered,
+  ],
+  ["polymq_messages_parked_total", "Messages put into a parking lot", (stats) => stats.parked],
+  ["polymq_log_written_bytes_total", "Bytes written to logs", (stats) => stats.logWrittenBytes],
   ["polymq_log_syncs_total", "Syncs of log files to stable storage", (stats) => stats.logSyncs],
   ["polymq_commit_rounds_total", "Commit rounds", (stats) => stats.commitRounds],
 ];

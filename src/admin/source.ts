@@ -18,21 +18,30 @@ export interface BrokerStats {
   readonly consumers: number;
   readonly messagesReady: number;
   readonly messagesUnacked: number;
+  /** Waiting for a retry or for their delay. */
+  readonly messagesWaiting: number;
 
   readonly published: number;
   readonly confirmed: number;
   readonly delivered: number;
   readonly acked: number;
   readonly redelivered: number;
+  readonly requeued: number;
   /** Sent back to a publisher that asked for it. */
   readonly returned: number;
   /** Taken by no queue, returned ones included. */
   readonly unroutable: number;
+  /** By a queue that was full. */
+  readonly refused: number;
+  readonly deadLettered: number;
+  readonly parked: number;
+  readonly retried: number;
   /** By reason: messages that a limit or an expiry which the user asked for has thrown away. */
   readonly dropped: Readonly<Record<string, number>>;
 
   readonly logBytes: number;
   readonly logSyncs: number;
+  readonly logWrittenBytes: number;
   readonly commitRounds: number;
   readonly arenaBytesUsed: number;
   readonly arenaBytesMax: number;

@@ -216,3 +216,10 @@ export class Ledger {
     this.times[index] = nowMs;
   }
 }
+
+/** Slots of `queue` that somebody was given and has not settled. Looks through everything: not for hot paths. */
+export function unsettledOf(queue: SettleTarget, ledgers: Iterable<Ledger>): number[] {
+  const slots: number[] = [];
+  for (const ledger of ledgers) ledger.visitUnsettled(queue, (slot) => slots.push(slot));
+  return slots;
+}

@@ -88,15 +88,6 @@ export class QueueOrder {
     return -1;
   }
 
-  /** Highest id among what is ready. */
-  newestId(): number {
-    let newest = 0;
-    for (const list of this.levels) {
-      if (list !== null && list.length > 0) newest = Math.max(newest, this.table.id(list.back()));
-    }
-    return newest;
-  }
-
   /** Up to `max` slots in the order they will be handed out, starting with the next one. */
   ahead(max: number): number[] {
     const slots: number[] = [];

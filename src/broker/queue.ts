@@ -6,8 +6,9 @@ import { ConsumerGroup } from "./consumer-group.ts";
 import type { MutableDelivery } from "./delivery.ts";
 import { HeadExpiry, UnusedWatch } from "./expiry.ts";
 import type { MessageHolder } from "./holders.ts";
-import type { Holder, Ledger } from "./ledger.ts";
+import { type Holder, type Ledger, unsettledOf } from "./ledger.ts";
 import { LengthLimit } from "./overflow.ts";
+import { PendingMessages } from "./pending.ts";
 import type { QueueContext } from "./queue-context.ts";
 import { QueueOrder } from "./queue-order.ts";
 import { RetryRoom } from "./retry.ts";
@@ -48,8 +49,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** Holder's view: single gets that wait to be settled. */
   unsettled = 0;
   unackedCount = 0;
-  private pendingCount = 0;
-  private pendingBytes = 0;
+  private readonly pending = new PendingMessages();
   private readonly context: QueueContext<Queue>;
   private readonly order: QueueOrder;
   private readonly consumers: ConsumerGroup;
@@ -106,8 +106,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     return this;
   }
 
+  /** Published messages that nobody holds, also those that are not durable yet: what a client expects to count. */
   get readyCount(): number {
-    return this.order.length;
+    return this.order.length + this.pending.wanted;
   }
 
   get consumerCount(): number {
@@ -122,22 +123,20 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** False when the queue is at its limit and refuses the newest message. */
   get accepts(): boolean {
-    return !this.limit.refuses(this.readyCount + this.pendingCount, this.readyBytes + this.pendingBytes);
+    return !this.limit.refuses(this.readyCount, this.readyBytes + this.pending.wantedBytes);
   }
 
   /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
   offer(slot: number, pending: boolean): void {
-    if (pending || this.pendingCount > 0) {
-      this.pendingCount++;
-      this.pendingBytes += this.context.store.table.bodyBytes(slot);
+    if (pending || this.pending.count > 0) {
+      this.pending.add(this.context.store.table.bodyBytes(slot));
       this.context.store.journal.pending(this, slot);
     } else this.admit(slot);
   }
 
   committed(slot: number): void {
-    this.pendingCount--;
-    this.pendingBytes -= this.context.store.table.bodyBytes(slot);
-    if (this.deleted) this.context.release(slot);
+    const purged = this.pending.leave(this.context.store.table.bodyBytes(slot));
+    if (purged || this.deleted) this.context.release(slot);
     else this.admit(slot);
   }
 
@@ -286,7 +285,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.unused?.touch();
     this.expireHead();
     if (this.order.length === 0) {
-      done(null, 0);
+      // What this client published a moment ago is on its way to the disk: it is there for it.
+      if (this.pending.wanted === 0) done(null, 0);
+      else this.context.store.journal.waitFor({ committed: () => this.get(noAck, ledger, done) });
       return;
     }
     const slot = this.order.pop();
@@ -317,7 +318,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.context.counters.got++;
     if (!noAck) this.unackedCount++;
     delivery.tag = noAck ? ledger.passed() : ledger.enter(slot, this, this.deadline());
-    done(delivery, this.order.length);
+    done(delivery, this.readyCount);
     if (noAck) this.settle(slot);
   }
 
@@ -434,13 +435,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** True when this queue still holds the message, ready, waiting or handed out. */
   holds(slot: number): boolean {
     if (this.order.has(slot) || this.transit.has(slot) || this.retryRoom?.has(slot) === true) return true;
-    let found = false;
-    for (const ledger of this.context.ledgers) {
-      ledger.visitUnsettled(this, (other) => {
-        if (other === slot) found = true;
-      });
-    }
-    return found;
+    return unsettledOf(this, this.context.ledgers).includes(slot);
   }
 
   // --- expiry -------------------------------------------------------------------------------------
@@ -518,11 +513,10 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   purge(): number {
-    const count = this.order.length;
+    const count = this.order.length + this.pending.purge();
     const { store } = this.context;
     if (this.logged && count > 0) {
-      // What is not committed yet has a higher id than all that is ready, and stays.
-      store.journal.heads.purge(this.id, this.order.newestId(), this.unackedIds());
+      store.journal.heads.purge(this.id, store.lastId, this.unackedIds());
       store.journal.commit(false);
     }
     for (const slot of this.deliveryCounts?.keys() ?? []) {
@@ -534,7 +528,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** Drops everything and cancels the consumers. The topology has forgotten the queue already. */
   delete(): number {
-    const count = this.order.length;
+    const count = this.readyCount;
     this.deleted = true;
     this.expiry.stop();
     this.unused?.stop();
@@ -554,14 +548,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   private unackedIds(): number[] {
-    const ids: number[] = [];
-    const table = this.context.store.table;
-    for (const ledger of this.context.ledgers) {
-      ledger.visitUnsettled(this, (slot) => ids.push(table.id(slot)));
-    }
-    for (const slot of this.retryRoom?.slots() ?? []) ids.push(table.id(slot));
-    for (const slot of this.transit) ids.push(table.id(slot));
-    return ids;
+    const waiting = this.retryRoom?.slots() ?? [];
+    const slots = [...unsettledOf(this, this.context.ledgers), ...waiting, ...this.transit];
+    return slots.map((slot) => this.context.store.table.id(slot));
   }
 
   private counts(): Map<number, number> {

@@ -13,9 +13,11 @@ export interface ProtocolContext {
   readonly turn: Turn;
   readonly logger: Logger;
   readonly limits: Limits;
-  /** Product name and version that the server announces. */
+  /** What the server says it is: clients choose their ways by product and version. */
   readonly product: string;
   readonly version: string;
+  /** What it really is, and runs on. */
+  readonly platform: string;
 }
 
 /** A wire protocol: the only thing server.ts knows of it. */

@@ -188,7 +188,13 @@ export class Player {
     const seen = [];
     for (let ch = 0; ch < CHANNELS; ch++) {
       const own = events.filter((event) => event.channel === ch + 1);
-      seen.push(own.map((event) => this.describe(event, ch)).filter((event) => event !== undefined));
+      // A broker may deliver a message before or after it confirms it: each has its own order.
+      const [deliveries, replies] = [true, false].map((wanted) =>
+        own
+          .filter((event) => (event.name === "basic.deliver") === wanted)
+          .map((event) => this.describe(event, ch)),
+      );
+      seen.push({ replies, deliveries });
       if (own.some((event) => event.name === "channel.close")) await this.reopen(ch);
     }
     const hard = events.find((event) => event.channel === 0 && event.name === "connection.close");

@@ -164,12 +164,9 @@ class Life {
     if ((this.getting.get(queue) ?? 0) > 0) return;
     const held = new Set(this.held.filter((h) => h.at === queue).map((h) => h.number));
     const promises = this.promises.get(queue) as Map<number, State>;
-    // Write-behind, a message is ready before it is committed.
-    const early = this.world.shard.durability === "memory";
-    const purged = [...promises]
-      .filter(([n, state]) => (state === "confirmed" || (early && state === "sent")) && !held.has(n))
-      .map(([n]) => n);
-    for (const n of purged) promises.set(n, "maybe");
+    const there = [...promises].filter(([n, state]) => state !== "maybe" && !held.has(n));
+    const purged = there.filter(([, state]) => state === "confirmed").map(([n]) => n);
+    for (const [n] of there) promises.set(n, "maybe");
     this.world.queues[queue]?.purge();
     this.purges.push({ queue, numbers: purged });
   }

@@ -89,8 +89,9 @@ export class MessageStore {
     if (id >= this.nextId) this.nextId = id + 1;
   }
 
-  takeId(): number {
-    return this.nextId++;
+  /** Id of the newest message. */
+  get lastId(): number {
+    return this.nextId - 1;
   }
 
   /** Copies a message in. `logged`: it is also appended to the journal's batch. Returns its slot. */

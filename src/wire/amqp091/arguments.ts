@@ -229,19 +229,24 @@ function retryPolicy(args: Table, queue: string, namespace: string): RetryPolicy
   }
   if (backoff === undefined) return policy;
   const site = { queue, namespace, key: "x-retry-backoff" };
+  let ceilingMs: number | undefined;
   for (const [name, value] of backoffParts(backoff, site)) {
     const number = partValue(name, value);
     if (number === undefined)
       throw invalid(site, `{invalid_backoff,${binaryTerm(Buffer.from(`${name}=${value}`))}}`);
     if (name === "initial") policy.initialMs = number;
     else if (name === "multiplier") policy.multiplier = number;
-    else if (name === "max") policy.ceilingMs = number;
-    else policy.jitter = number;
+    else if (name === "jitter") policy.jitter = number;
+    else ceilingMs = number;
   }
+  policy.ceilingMs = ceilingMs ?? Math.max(policy.ceilingMs, policy.initialMs);
   return policy;
 }
 
-/** "initial=1s,multiplier=2,max=1m,jitter=0.2", or a table with the same keys; "1s" alone is the initial wait. */
+/**
+ * "initial=1s,multiplier=2,max=1m,jitter=0.2", or a table with these keys; "ceiling"
+ * is "max", and "1s" alone is the initial wait.
+ */
 function backoffParts(typed: TypedValue, site: Site): [string, string][] {
   if (typed.type === "table") {
     return [...(typed.value as Table)].map(([name, { value }]) => [name, `${value}`]);
@@ -255,7 +260,7 @@ function backoffParts(typed: TypedValue, site: Site): [string, string][] {
 }
 
 function partValue(name: string, value: string): number | undefined {
-  if (name === "initial" || name === "max") {
+  if (name === "initial" || name === "max" || name === "ceiling") {
     try {
       const ms = parseDurationMs(value);
       return ms <= EXPIRY_MS_MAX ? ms : undefined;

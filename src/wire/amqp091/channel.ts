@@ -1,3 +1,4 @@
+import { BrokerError } from "../../base/errors.ts";
 import type { Ledger, Session } from "../../broker/index.ts";
 import type { Assembly } from "./assembly.ts";
 import type { MethodArguments, MethodName } from "./codec/method.ts";
@@ -88,11 +89,24 @@ export class Channel implements ConfirmSink {
     this.consumers.delete(consumer.tag);
     if (this.replyConsumer?.tag === consumer.tag) this.replyConsumer = null;
     if (this.state !== "open" || !this.link.capabilities.has("consumer_cancel_notify")) return;
-    this.send("basic.cancel", { consumerTag: consumer.tag, noWait: true });
+    this.gate.pass(() => this.send("basic.cancel", { consumerTag: consumer.tag, noWait: true }));
   };
 
   resumeConsumers(): void {
     for (const consumer of this.consumers.values()) consumer.resume();
+  }
+
+  /** The reply consumer leaves, and with it the address that others may have of it. */
+  closeReplies(): void {
+    const replies = this.replyConsumer;
+    if (replies === null) return;
+    this.replyConsumer = null;
+    try {
+      this.session.queueDelete(replies.queue, false, false);
+    } catch (error) {
+      // Without permission to delete it lives on, unread, until the connection ends.
+      if (!(error instanceof BrokerError)) throw error;
+    }
   }
 
   /** Closes with an error that concerns this channel only. */
@@ -112,6 +126,6 @@ export class Channel implements ConfirmSink {
     this.ledger.close();
     this.assembly = null;
     this.transaction = null;
-    this.replyConsumer = null;
+    this.closeReplies();
   }
 }

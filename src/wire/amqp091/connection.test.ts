@@ -200,6 +200,13 @@ describe("errors", () => {
       "PRECONDITION_FAILED - unknown delivery tag 9",
     ],
     ["passive declare", () => declareFrame("nope", true), 404, "NOT_FOUND - no queue 'nope' in vhost '/'"],
+    ["nameless passive declare", () => declareFrame("", true), 404, "NOT_FOUND - no queue '' in vhost '/'"],
+    [
+      "no last queue",
+      () => methodFrame(1, "queue.purge", { reserved1: 0, queue: "", noWait: false }),
+      404,
+      "NOT_FOUND - no previously declared queue",
+    ],
     [
       "bad ttl",
       () => declareFrame("q", false, new Map([["x-message-ttl", { type: "int32", value: -1 }]])),
@@ -435,6 +442,29 @@ describe("flow control", () => {
     broker.raise(null);
     expect(peer.summary()).toEqual(["0 connection.unblocked"]);
     expect(peer.paused).toBe(0);
+  });
+
+  it("stops reading from a client that never reads, and goes on when it does", async () => {
+    const peer = await new FakePeer().open();
+    declare(peer, "q");
+    peer.blocked = true;
+    const mandatory = publishFrames(1, "nowhere", Buffer.alloc(60_000), { mandatory: true });
+    for (let i = 0; i < 200 && peer.paused === 0; i++) {
+      peer.write(Buffer.concat(mandatory));
+      peer.outbox.run();
+    }
+    expect(peer.paused).toBe(1);
+    expect(peer.outbox.pendingBytes).toBeLessThan(10 * 1024 * 1024);
+    peer.unblock();
+    expect(peer.paused).toBe(0);
+  });
+
+  it("takes no frame larger than agreed, also in a publish", async () => {
+    const peer = await new FakePeer().open({ frameMax: 4096 });
+    declare(peer, "q");
+    peer.frames();
+    peer.write(Buffer.concat(publishFrames(1, "q", Buffer.alloc(5000))));
+    expect(peer.frames()[0]?.args).toMatchObject({ replyCode: 501 });
   });
 
   it("stops reading while too much waits to be durable", async () => {

@@ -138,11 +138,8 @@ const MAPPINGS: Readonly<Record<ErrorCode, Mapping>> = {
     (d, s) => `deletion of system ${named("exchange", d, s)} not allowed`,
   ],
   "internal-exchange": ["ACCESS_REFUSED", (d, s) => `cannot publish to internal ${named("exchange", d, s)}`],
-  // 503 on the connection up to 3.x; later releases close the channel only.
-  "exchange-type-unknown": [
-    "PRECONDITION_FAILED",
-    (d) => `unknown exchange type '${d.type ?? d.name ?? ""}'`,
-  ],
+  // As RabbitMQ up to 4.2, which client libraries' own tests rely on; later releases close the channel only.
+  "exchange-type-unknown": ["COMMAND_INVALID", (d) => `unknown exchange type '${d.type ?? d.name ?? ""}'`],
   inequivalent: ["PRECONDITION_FAILED", inequivalent],
   "argument-invalid": [
     "PRECONDITION_FAILED",

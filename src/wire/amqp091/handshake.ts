@@ -142,7 +142,7 @@ export class Handshake {
   }
 
   private start(): void {
-    const { product, version } = this.context;
+    const { product, version, platform } = this.context;
     const capabilities: Table = new Map(CAPABILITIES.map((name) => [name, { type: "bool", value: true }]));
     this.send("connection.start", {
       versionMajor: 0,
@@ -151,7 +151,7 @@ export class Handshake {
         ["capabilities", { type: "table", value: capabilities }],
         ["cluster_name", longstr(`polymq@${hostname()}`)],
         ["information", longstr("Licensed under the Apache License 2.0")],
-        ["platform", longstr(`Node.js ${process.versions.node}`)],
+        ["platform", longstr(platform)],
         ["product", longstr(product)],
         ["version", longstr(version)],
       ]),

@@ -43,6 +43,8 @@ const CHANNEL_CLOSE_OK = methodId("channel.close-ok");
 /** Class, method, delivery tag, bits. */
 const BASIC_ACK_BYTES = 13;
 const TWO_32 = 0x100000000;
+/** Deliveries stop at the high-water mark; replies may go on for a while, so that acks are still read. */
+const UNREAD_REPLIES_FACTOR = 8;
 
 /** What the handshake arrives at. */
 export interface Negotiated {
@@ -94,6 +96,7 @@ export class OpenConnection implements Link, CommitWaiter {
   private confirming: Channel[] = [];
   private heldForCommit = false;
   private heldForAlarm = false;
+  private heldForOutput = false;
   private blockedSent = false;
   /** Time of the last read and write that the sweep has seen, and how long there was none since. */
   private lastReadMs: number;
@@ -153,7 +156,15 @@ export class OpenConnection implements Link, CommitWaiter {
       }
     }
     if (this.publisher !== null) this.finishChunk(this.publisher);
+    if (this.outbox.pendingBytes > this.outbox.highWaterBytes * UNREAD_REPLIES_FACTOR) this.holdForOutput();
     return at;
+  }
+
+  /** A client that asks and asks and never reads the answers gets no more of them. */
+  private holdForOutput(): void {
+    if (this.heldForOutput || !this.live || !this.outbox.full) return;
+    this.heldForOutput = true;
+    this.transport.pauseReading();
   }
 
   private channelAt(bytes: Uint8Array, at: number): Channel | undefined {
@@ -465,6 +476,10 @@ export class OpenConnection implements Link, CommitWaiter {
   }
 
   drained(): void {
+    if (this.heldForOutput) {
+      this.heldForOutput = false;
+      this.transport.resumeReading();
+    }
     for (const channel of this.channels.values()) channel.resumeConsumers();
   }
 

@@ -51,11 +51,13 @@ export class Publisher {
   private readonly routes: RouteCache;
   private readonly remainderBytesMax: number;
   private readonly messageBytesMax: number;
+  private readonly frameBytesMax: number;
 
   constructor(link: Link, remainderBytesMax: number) {
     this.link = link;
     this.routes = new RouteCache(link.session);
     this.remainderBytesMax = remainderBytesMax;
+    this.frameBytesMax = link.bodyPartBytesMax + FRAME_OVERHEAD_BYTES;
     this.messageBytesMax = link.context.limits.messageBytesMax;
   }
 
@@ -69,8 +71,10 @@ export class Publisher {
     const payloadAt = headerAt + FRAME_HEAD_BYTES;
     if (end < payloadAt + CONTENT_HEAD_BYTES) return this.wait(payloadAt + CONTENT_HEAD_BYTES - at);
     if (readU16(bytes, headerAt + 1) !== channel.number) return FRAME_BY_FRAME;
-    const headerEnd = payloadAt + readU32(bytes, headerAt + 3);
+    const headerBytes = readU32(bytes, headerAt + 3);
+    const headerEnd = payloadAt + headerBytes;
     const bodyBytes = readU32(bytes, payloadAt + 8);
+    if (headerBytes > this.frameBytesMax || bodyBytes > this.frameBytesMax) return FRAME_BY_FRAME;
     let messageEnd = headerEnd + 1;
     if (bodyBytes > 0) {
       if (end >= messageEnd + FRAME_HEAD_BYTES) {

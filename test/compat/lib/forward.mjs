@@ -22,11 +22,19 @@ function listen(host) {
   });
 }
 
-try {
-  await listen("127.0.0.1");
-  await listen("::1");
-  console.log(`forwarding ${port} to ${target.host}`);
-} catch (error) {
-  console.error(`port ${port} is needed by suites that have it written into them: ${error.message}`);
-  process.exit(1);
+// Another run on the same machine may hold the port for a while: wait for it to finish.
+const deadline = Date.now() + 300_000;
+for (;;) {
+  try {
+    await listen("127.0.0.1");
+    break;
+  } catch (error) {
+    if (error.code !== "EADDRINUSE" || Date.now() > deadline) {
+      console.error(`port ${port} is needed by suites that have it written into them: ${error.message}`);
+      process.exit(1);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
 }
+await listen("::1").catch(() => {});
+console.log(`forwarding ${port} to ${target.host}`);

@@ -324,9 +324,7 @@ describe("exchanges", () => {
 
   test("an unknown type is refused", async ({ client }) => {
     const error = await client.errorOf((ch) => ch.assertExchange(fresh("x"), "no-such-type"));
-    // Releases before 4 close the connection with 503; PolyMQ follows the current ones.
-    if (broker.isPolymq) expect(error).toMatchObject({ code: 406, scope: "channel" });
-    else expect([406, 503]).toContain(error.code);
+    expect(error).toMatchObject({ code: 503, scope: "connection" });
     expect(error.text).toContain("unknown exchange type 'no-such-type'");
   });
 

@@ -51,7 +51,7 @@ describe.skipIf(!broker.isPolymq)("retry", () => {
     await channel.bindQueue(graveyard, dlx, "");
     const queue = await client.queue(channel, {
       deadLetterExchange: dlx,
-      arguments: { "x-retry-attempts": 2, "x-retry-backoff": "20ms" },
+      arguments: { "x-retry-attempts": 2, "x-retry-backoff": "initial=20ms" },
     });
     const seen: boolean[] = [];
     await channel.consume(queue, (message) => {
@@ -67,7 +67,10 @@ describe.skipIf(!broker.isPolymq)("retry", () => {
   test("others are not held up by one that waits", async ({ client }) => {
     const channel = await client.confirmChannel();
     const queue = await client.queue(channel, {
-      arguments: { "x-retry-attempts": 5, "x-retry-backoff": "10m" },
+      arguments: {
+        "x-retry-attempts": 5,
+        "x-retry-backoff": { initial: 600_000, multiplier: 1, ceiling: "10m" },
+      },
     });
     await publishAll(channel, queue, ["waits", "goes on"]);
     channel.nack(await getOne(channel, queue, {}), false, false);

@@ -87,7 +87,7 @@ export function basicCancel(channel: Channel, args: MethodArguments<"basic.cance
   if (consumer !== undefined) {
     consumer.cancel();
     channel.consumers.delete(consumerTag);
-    if (channel.replyConsumer?.tag === consumerTag) channel.replyConsumer = null;
+    if (channel.replyConsumer?.tag === consumerTag) channel.closeReplies();
   }
   channel.reply(args.noWait, "basic.cancel-ok", { consumerTag });
 }

@@ -92,8 +92,19 @@ export function queueDelete(channel: Channel, args: MethodArguments<"queue.delet
   const name = channel.queueName(cleanName(args.queue));
   const { session } = channel;
   if (args.ifUnused || args.ifEmpty) refuseForQuorum(channel, name, args.ifUnused);
-  const messageCount = session.queueDelete(name, args.ifUnused, args.ifEmpty);
-  channel.replyDurable(args.noWait, "queue.delete-ok", { messageCount });
+  // The place is taken first: consumers on this channel hear of their end after the answer.
+  const place = channel.gate.hold();
+  let messageCount = 0;
+  try {
+    messageCount = session.queueDelete(name, args.ifUnused, args.ifEmpty);
+  } catch (error) {
+    place.complete(() => {});
+    throw error;
+  }
+  const answer = (): void => {
+    if (!args.noWait) channel.send("queue.delete-ok", { messageCount });
+  };
+  channel.link.context.broker.durable(() => place.complete(answer));
 }
 
 function refuseForQuorum(channel: Channel, name: string, ifUnused: boolean): void {

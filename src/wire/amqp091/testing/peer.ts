@@ -42,6 +42,9 @@ export class FakePeer implements Transport {
   ended = false;
   destroyed = false;
   readonly handler: ConnectionHandler;
+  /** True: nothing that is written is taken by the other side. */
+  blocked = false;
+  private readonly unwritten: (() => void)[] = [];
   private written: Buffer[] = [];
   private remainder = Buffer.alloc(0);
 
@@ -59,10 +62,13 @@ export class FakePeer implements Transport {
       uncork() {},
       write: (bytes: Uint8Array, done: () => void) => {
         this.written.push(Buffer.from(bytes));
-        done();
+        if (this.blocked) this.unwritten.push(done);
+        else done();
       },
     };
-    this.outbox = new Outbox(this.arena, new Turn(), socket as unknown as Socket, 1024 * 1024, () => {});
+    this.outbox = new Outbox(this.arena, new Turn(), socket as unknown as Socket, 1024 * 1024, () =>
+      this.handler.drained(),
+    );
     const context = {
       broker,
       clock: this.clock,
@@ -70,6 +76,7 @@ export class FakePeer implements Transport {
       logger: { ...silentLogger, error: failed },
       limits: { ...DEFAULT_LIMITS, ...limits },
       product: "RabbitMQ",
+      platform: "PolyMQ",
       version: "4.0.0",
     };
     this.handler = amqp091.acceptor(context).accept(this);
@@ -101,6 +108,11 @@ export class FakePeer implements Transport {
 
   send<N extends MethodName>(channel: number, name: N, values: MethodArguments<N>): void {
     this.write(methodFrame(channel, name, values));
+  }
+
+  unblock(): void {
+    this.blocked = false;
+    for (const done of this.unwritten.splice(0)) done();
   }
 
   get remainderBytes(): number {
