@@ -380,6 +380,7 @@ export class MessageStore {
 
   /** After a read: false when the message is still wanted at `position` and cannot be had. */
   private settled(slot: number, position: number, failure: string | null): boolean {
+    if (this.lost.has(slot)) return false;
     if (!this.awaits(slot, position)) return true;
     const length = this.table.length(slot);
     this.lost.add(slot);
