@@ -62,8 +62,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   private loading = false;
   /** Neither ready nor handed out: being read back from disk for a get or on the way out. */
   readonly transit = new Set<number>();
-  /** A message that is due on arrival, while it is offered to consumers; otherwise -1. */
-  private arriving = -1;
   private readonly delivery: MutableDelivery;
   private readonly hooks: QueueHooks;
 
@@ -142,13 +140,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private admit(slot: number): void {
     this.makeReady(slot);
-    const due = this.expiry.active && this.expiry.isDue(slot);
-    if (due) this.arriving = slot;
+    const nowOrNever = this.expiry.arrives(slot);
     if (this.limit.set) this.enforceLength();
-    if (!due) return;
-    // No time to live at all: to a consumer that waits for it now, or to nobody.
+    if (!nowOrNever) return;
     this.run();
-    this.arriving = -1;
+    this.expiry.hasArrived();
     this.expireHead();
   }
 
@@ -240,7 +236,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
         return;
       }
       const slot = this.order.peek();
-      if (this.expiry.active && slot !== this.arriving && this.expiry.isDue(slot)) {
+      if (this.expiry.active && this.expiry.isDue(slot)) {
         this.expireOne(this.order.pop());
         continue;
       }
