@@ -112,7 +112,7 @@ export class FileLog implements Log, RoundMember {
     const got = await this.options.handles.use(segment.path, "read", (handle) =>
       this.options.disk.read(handle, target, offset),
     );
-    if (got > 0) return got;
+    if (got > 0 || target.length === 0) return got;
     throw new CorruptionError(`${segment.path} ends before byte ${offset}, which was to be read`);
   }
 

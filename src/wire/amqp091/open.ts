@@ -132,6 +132,7 @@ export class OpenConnection implements Link, CommitWaiter {
   /** Takes all whole frames of a chunk; then confirms what they published with one frame a channel. */
   read(bytes: Uint8Array, start: number, end: number): number {
     let at = start;
+    this.publisher?.routes.refresh();
     while (this.live && end - at >= FRAME_HEAD_BYTES) {
       const size = readU32(bytes, at + 3);
       if (size > this.frameBytesMax) {
