@@ -39,4 +39,6 @@ for (let i = 0; i < rounds; i++) later.push(await inProcess());
 for (let i = 0; i < rounds; i++) own.push(await ownProcess());
 console.log(`in process, first broker: ${first.toFixed(0)} ms`);
 console.log(`in process, later ones:   ${median(later).toFixed(1)} ms (median of ${rounds})`);
-console.log(`as a process, empty data directory: ${median(own).toFixed(0)} ms from spawn to ready (median of ${rounds})`);
+console.log(
+  `as a process, empty data directory: ${median(own).toFixed(0)} ms from spawn to ready (median of ${rounds})`,
+);

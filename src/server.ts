@@ -52,10 +52,11 @@ export class ListenError extends Error {
  */
 export class Server {
   readonly listeners: ListenerOverview[] = [];
+  /** Null until the stored data is read. */
+  broker: RunningBroker | null = null;
   private readonly options: ServerOptions;
   private readonly closers: (() => Promise<void>)[] = [];
   private readonly clientListeners: Listener[] = [];
-  private broker: RunningBroker | null = null;
   private phase: "starting" | "serving" | "draining" = "starting";
   private closing: Promise<void> | null = null;
 
