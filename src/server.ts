@@ -15,6 +15,9 @@ import type { ConnectionAcceptor } from "./net/transport.ts";
 import { PROTOCOLS, type ProtocolEntry } from "./protocols.ts";
 import { PRODUCT, RABBITMQ_VERSION, VERSION } from "./version.ts";
 
+/** Pages that are never touched cost nothing; what is in use is bounded by the budgets, not by the mapping. */
+const ADDRESS_SPACE_FACTOR = 4;
+
 export interface ServerOptions {
   readonly settings: Settings;
   readonly limits: Limits;
@@ -50,11 +53,12 @@ export class ListenError extends Error {
  */
 export class Server {
   readonly listeners: ListenerOverview[] = [];
+  /** Null until the stored data is read. */
+  broker: RunningBroker | null = null;
   private readonly options: ServerOptions;
   private readonly closers: (() => Promise<void>)[] = [];
   private readonly clientListeners: Listener[] = [];
   private readonly acceptors: ConnectionAcceptor[] = [];
-  private broker: RunningBroker | null = null;
   private phase: "starting" | "serving" | "draining" = "starting";
   private closing: Promise<void> | null = null;
 
@@ -88,7 +92,7 @@ export class Server {
 
   private async start(): Promise<void> {
     const { settings, limits, clock, logger } = this.options;
-    const arena = new Arena(limits.arenaBytes);
+    const arena = new Arena(limits.arenaBytes * ADDRESS_SPACE_FACTOR);
     const turn = new Turn((error) => logger.error({ err: error }, "a fault of the broker's own: it goes on"));
     const tls = await readTls(settings);
     // First of all that can be refused: a second start on the same data is told so, not that a port is taken.

@@ -43,6 +43,8 @@ export interface Session {
   /** Declared arguments of an existing queue or exchange, for error texts. */
   declaredArguments(kind: "queue" | "exchange", name: string): Table | null;
 
+  /** Rises when the user's permissions change: routes from before must be asked for again. */
+  readonly accessRevision: number;
   /** @throws BrokerError exchange-not-found, access-refused, internal-exchange */
   route(exchange: string, routingKey: string): Route;
   /** Stores and routes one message. Returns PUBLISH_*. `route` must be valid. */

@@ -46,3 +46,21 @@ export async function useBroker(): Promise<TestBroker> {
 function withGuest(url: string): string {
   return url.includes("@") ? url : url.replace("amqp://", "amqp://guest:guest@");
 }
+
+/** A broker in this process with its inside in reach: for what no protocol can change yet. */
+export async function startServer(texts: Record<string, string> = {}) {
+  const [{ configure }, { limitsOf }, { Server }, { SystemClock }, { silentLogger }] = await Promise.all([
+    import("../../src/config/sources.ts"),
+    import("../../src/config.ts"),
+    import("../../src/server.ts"),
+    import("../../src/base/clock.ts"),
+    import("../../src/base/logger.ts"),
+  ]);
+  const all = { engine: "memory:", amqpPort: "0", httpPort: "off", shutdownGrace: "0ms", ...texts };
+  const layer = new Map(Object.entries(all).map(([name, text]) => [name, { text, place: "test" }]));
+  const { settings } = configure([layer as Parameters<typeof configure>[0][number]]);
+  const limits = limitsOf(settings);
+  const server = await Server.start({ settings, limits, clock: new SystemClock(), logger: silentLogger });
+  const port = (name: string) => server.listeners.find((listener) => listener.name === name)?.port;
+  return { server, broker: server.broker!, address: `127.0.0.1:${port("amqp")}`, stop: () => server.close() };
+}

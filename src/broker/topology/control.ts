@@ -153,6 +153,10 @@ export class ControlSession implements Control {
 
   // --- messages -------------------------------------------------------------------------------
 
+  get accessRevision(): number {
+    return this.grants.revision;
+  }
+
   route(exchange: string, routingKey: string): Route {
     this.check("write", "exchange", exchange);
     const route = this.space.route(exchange, routingKey);

@@ -105,8 +105,14 @@ function inequivalent(detail: ErrorDetail, scope: ErrorScope): string {
   return `inequivalent arg '${option}' for ${named("queue", detail, scope)}: received ${received} but current is ${current}`;
 }
 
+/** "in exchange exchange 'x'": RabbitMQ 3.10 says it twice for topics, and does not say which access. */
 function accessRefused(detail: ErrorDetail, scope: ErrorScope): string {
-  return `${detail.access} access to ${named("queue", detail, scope)} refused for user '${scope.user}'`;
+  const at = { ...detail, kind: "exchange", name: detail.exchange };
+  const what =
+    detail.kind === "topic"
+      ? `topic '${detail.name}' in exchange ${named("exchange", at as ErrorDetail, scope)}`
+      : named("queue", detail, scope);
+  return `access to ${what} refused for user '${scope.user}'`;
 }
 
 function locked(detail: ErrorDetail, scope: ErrorScope): string {

@@ -63,7 +63,7 @@ export interface AlarmState {
 
 /**
  * How an open connection ends: it waits for the client's close-ok, it reads on only to let the client
- * see the error (framing is lost), or it is done.
+ * see the error (framing is lost), or the client has had its close-ok and hangs up.
  */
 export type Ending = "await-close-ok" | "discard" | "done";
 
@@ -132,6 +132,7 @@ export class OpenConnection implements Link, CommitWaiter {
   /** Takes all whole frames of a chunk; then confirms what they published with one frame a channel. */
   read(bytes: Uint8Array, start: number, end: number): number {
     let at = start;
+    this.publisher?.routes.refresh();
     while (this.live && end - at >= FRAME_HEAD_BYTES) {
       const size = readU32(bytes, at + 3);
       if (size > this.frameBytesMax) {

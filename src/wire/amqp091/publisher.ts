@@ -48,7 +48,7 @@ export class Publisher {
   /** Where the message ends that was looked at last, also when it was refused. */
   consumedTo = 0;
   private readonly link: Link;
-  private readonly routes: RouteCache;
+  readonly routes: RouteCache;
   private readonly remainderBytesMax: number;
   private readonly messageBytesMax: number;
   private readonly frameBytesMax: number;

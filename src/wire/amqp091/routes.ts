@@ -14,9 +14,21 @@ export class RouteCache {
   private routes: (Route | undefined)[] = [];
   private lastKey: Uint8Array = new Uint8Array(0);
   private lastRoute: Route | undefined;
+  private accessRevision: number;
 
   constructor(session: Session) {
     this.session = session;
+    this.accessRevision = session.accessRevision;
+  }
+
+  /** Forgets what the user was allowed before; to be called once for each chunk that was read. */
+  refresh(): void {
+    const { accessRevision } = this.session;
+    if (accessRevision === this.accessRevision) return;
+    this.accessRevision = accessRevision;
+    this.keys = [];
+    this.routes = [];
+    this.lastRoute = undefined;
   }
 
   /** Route for [u8 length, exchange][u8 length, key] at [start, end). @throws BrokerError */

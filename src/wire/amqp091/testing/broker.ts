@@ -166,6 +166,7 @@ export class FakeSession implements Session {
   readonly namespace: string;
   readonly user: string;
   readonly owner: { connectionName: string };
+  accessRevision = 0;
   readonly queues = new Map<string, FakeQueue>();
   readonly declared: unknown[] = [];
   readonly ledgers: FakeLedger[] = [];
