@@ -1,6 +1,6 @@
 /** Every bound of the broker, in one place, checked against each other at start. */
 export interface Limits {
-  /** All payload memory: read scratch, messages in memory, output. */
+  /** Payload memory: half of it for messages. Output for peers that read slowly comes on top, bounded per connection. */
   readonly arenaBytes: number;
   /** Messages larger than this are refused. */
   readonly messageBytesMax: number;
@@ -31,7 +31,7 @@ export const DEFAULT_LIMITS: Limits = {
   frameBytesMin: 4096,
   channelsMax: 2047,
   heartbeatSeconds: 60,
-  outputHighWaterBytes: MiB,
+  outputHighWaterBytes: 4 * MiB,
   publishPendingBytesMax: 8 * MiB,
   handshakeMsMax: 10_000,
   diskFreeBytesMin: 256 * MiB,

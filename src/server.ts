@@ -14,6 +14,9 @@ import { Listener } from "./net/listener.ts";
 import { PROTOCOLS, type ProtocolEntry } from "./protocols.ts";
 import { PRODUCT, RABBITMQ_VERSION, VERSION } from "./version.ts";
 
+/** Pages that are never touched cost nothing; what is in use is bounded by the budgets, not by the mapping. */
+const ADDRESS_SPACE_FACTOR = 4;
+
 export interface ServerOptions {
   readonly settings: Settings;
   readonly limits: Limits;
@@ -87,7 +90,7 @@ export class Server {
 
   private async start(): Promise<void> {
     const { settings, limits, clock, logger } = this.options;
-    const arena = new Arena(limits.arenaBytes);
+    const arena = new Arena(limits.arenaBytes * ADDRESS_SPACE_FACTOR);
     const turn = new Turn();
     const tls = await readTls(settings);
     // First of all that can be refused: a second start on the same data is told so, not that a port is taken.

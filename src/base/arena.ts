@@ -17,6 +17,7 @@ export class Arena {
   private readonly freeSmall: number[] = [];
   private readonly freeLarge: number[] = [];
   private blocksUsed = 0;
+  private chunkBytesUsed = 0;
 
   constructor(totalBytes: number) {
     this.blocksMax = Math.max(4, Math.floor(totalBytes / BLOCK_BYTES));
@@ -28,6 +29,11 @@ export class Arena {
   /** Blocks handed out, chunks included. */
   get usedBlocks(): number {
     return this.blocksUsed;
+  }
+
+  /** True when output fills a quarter of the memory: many peers do not read, and each must be given less. */
+  get outputPressed(): boolean {
+    return this.chunkBytesUsed * 4 > this.bytes.length;
   }
 
   /** Offset of a free block of BLOCK_BYTES, or -1 when the arena is full. */
@@ -62,6 +68,7 @@ export class Arena {
   }
 
   freeSmallChunk(offset: number): void {
+    this.chunkBytesUsed -= SMALL_CHUNK_BYTES;
     this.freeSmall.push(offset);
   }
 
@@ -71,15 +78,20 @@ export class Arena {
   }
 
   freeLargeChunk(offset: number): void {
+    this.chunkBytesUsed -= LARGE_CHUNK_BYTES;
     this.freeLarge.push(offset);
   }
 
   // Chunk pools only grow: their high-water mark is what output back-pressure allows.
   private allocateChunk(free: number[], chunkBytes: number): number {
     const recycled = free.pop();
-    if (recycled !== undefined) return recycled;
+    if (recycled !== undefined) {
+      this.chunkBytesUsed += chunkBytes;
+      return recycled;
+    }
     const block = this.allocateBlock();
     if (block < 0) return -1;
+    this.chunkBytesUsed += chunkBytes;
     for (let at = block + BLOCK_BYTES - chunkBytes; at > block; at -= chunkBytes) free.push(at);
     return block;
   }

@@ -109,7 +109,12 @@ export class DelayRoom implements MessageHolder {
 
   /** Replay. */
   restore(slot: number, dueAt: number): void {
-    this.enter(slot, dueAt);
+    this.remember(slot, dueAt);
+  }
+
+  /** Replay is over: what is due may go. Before, it could have been settled in what was still to be read. */
+  restored(): void {
+    this.arm();
   }
 
   restoredSettle(id: number): number {
@@ -141,10 +146,14 @@ export class DelayRoom implements MessageHolder {
   }
 
   private enter(slot: number, dueAt: number): void {
+    this.remember(slot, dueAt);
+    this.arm();
+  }
+
+  private remember(slot: number, dueAt: number): void {
     this.dueAt.set(slot, dueAt);
     this.byId.set(this.store.table.id(slot), slot);
     this.heap.push(dueAt, slot);
-    this.arm();
   }
 
   private leave(slot: number): void {

@@ -15,6 +15,8 @@ export class HeadExpiry {
   private timerDueMs = Number.POSITIVE_INFINITY;
   /** Some message in the queue may expire. */
   active: boolean;
+  /** A message that is due on arrival, while it is offered to consumers; otherwise -1. */
+  private arriving = -1;
 
   constructor(ttlMs: number | undefined, table: MessageTable, clock: Clock, due: () => void) {
     this.ttlMs = ttlMs ?? -1;
@@ -36,7 +38,19 @@ export class HeadExpiry {
     this.arm(this.dueAt(slot));
   }
 
+  /** True for a new message without time to live: not due until `hasArrived`, so that a consumer may take it now. */
+  arrives(slot: number): boolean {
+    if (!this.active || !this.isDue(slot)) return false;
+    this.arriving = slot;
+    return true;
+  }
+
+  hasArrived(): void {
+    this.arriving = -1;
+  }
+
   isDue(slot: number): boolean {
+    if (slot === this.arriving) return false;
     const dueAt = this.dueAt(slot);
     return dueAt !== 0 && dueAt <= this.clock.now();
   }

@@ -217,6 +217,7 @@ export class RunningBroker implements Broker, EngineObserver {
   async close(): Promise<void> {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
+    await this.access.ready;
     await this.shard.close();
   }
 }

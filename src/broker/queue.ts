@@ -1,7 +1,5 @@
-import type { Clock } from "../base/clock.ts";
 import { BrokerError } from "../base/errors.ts";
-import type { Task, Turn } from "../base/turn.ts";
-import type { Durability } from "../engine/engine.ts";
+import type { Task } from "../base/turn.ts";
 import type { DeathReason } from "../message/record.ts";
 import { Consumer } from "./consumer.ts";
 import { ConsumerGroup } from "./consumer-group.ts";
@@ -11,11 +9,10 @@ import type { MessageHolder } from "./holders.ts";
 import { type Holder, type Ledger, unsettledOf } from "./ledger.ts";
 import { LengthLimit } from "./overflow.ts";
 import { PendingMessages } from "./pending.ts";
+import type { QueueContext } from "./queue-context.ts";
 import { QueueOrder } from "./queue-order.ts";
 import { RetryRoom } from "./retry.ts";
-import type { Counters, DropReason } from "./stats.ts";
-import type { MessageStore } from "./store/message-store.ts";
-import type { SlotList } from "./store/slot-list.ts";
+import type { DropReason } from "./stats.ts";
 import type {
   ConsumeOptions,
   ConsumerSink,
@@ -30,29 +27,6 @@ import type {
 const PUMP_MESSAGES_MAX = 2048;
 /** How far ahead of the consumer the disk is read, in messages. */
 const READ_AHEAD_MESSAGES = 1024;
-
-/** What queues need of their shard. */
-export interface QueueContext {
-  readonly store: MessageStore;
-  readonly turn: Turn;
-  readonly clock: Clock;
-  readonly counters: Counters;
-  /** Level of queues that do not ask for one. */
-  readonly durability: Durability;
-  /** Acknowledgement timeout of queues that do not set one; null = none. */
-  readonly consumerTimeoutMs: number | null;
-  /** Of quorum queues that do not set one; -1 = none. */
-  readonly quorumDeliveryLimit: number;
-  /** Every open ledger of the shard. */
-  readonly ledgers: Iterable<Ledger>;
-  random(): number;
-  /** The message leaves `queue` for good: to the dead-letter target, the parking lot or nowhere; settles it there. */
-  discard(queue: Queue, slot: number, reason: DeathReason): void;
-  /** Gives up one queue's hold on a message; frees it with the last. */
-  release(slot: number): void;
-  /** Releases whole lists in the background. */
-  dispose(lists: SlotList[], reason: DropReason): void;
-}
 
 /** One queue: what is ready, who consumes it, what happens to what fails. */
 export class Queue implements QueueHandle, MessageHolder, Task, Holder {
@@ -76,7 +50,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   unsettled = 0;
   unackedCount = 0;
   private readonly pending = new PendingMessages();
-  private readonly context: QueueContext;
+  private readonly context: QueueContext<Queue>;
   private readonly order: QueueOrder;
   private readonly consumers: ConsumerGroup;
   /** Unsuccessful deliveries so far, by slot; absent = never handed out. */
@@ -88,8 +62,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   private loading = false;
   /** Neither ready nor handed out: being read back from disk for a get or on the way out. */
   readonly transit = new Set<number>();
-  /** A message that is due on arrival, while it is offered to consumers; otherwise -1. */
-  private arriving = -1;
   private readonly delivery: MutableDelivery;
   private readonly hooks: QueueHooks;
 
@@ -99,7 +71,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     declaration: QueueDeclaration,
     owner: Owner | null,
     hooks: QueueHooks,
-    context: QueueContext,
+    context: QueueContext<Queue>,
     delivery: MutableDelivery,
   ) {
     const { options } = declaration;
@@ -168,13 +140,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private admit(slot: number): void {
     this.makeReady(slot);
-    const due = this.expiry.active && this.expiry.isDue(slot);
-    if (due) this.arriving = slot;
+    const nowOrNever = this.expiry.arrives(slot);
     if (this.limit.set) this.enforceLength();
-    if (!due) return;
-    // No time to live at all: to a consumer that waits for it now, or to nobody.
+    if (!nowOrNever) return;
     this.run();
-    this.arriving = -1;
+    this.expiry.hasArrived();
     this.expireHead();
   }
 
@@ -266,7 +236,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
         return;
       }
       const slot = this.order.peek();
-      if (this.expiry.active && slot !== this.arriving && this.expiry.isDue(slot)) {
+      if (this.expiry.active && this.expiry.isDue(slot)) {
         this.expireOne(this.order.pop());
         continue;
       }

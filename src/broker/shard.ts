@@ -13,7 +13,8 @@ import { Disposer } from "./disposer.ts";
 import { Holders, type MessageHolder } from "./holders.ts";
 import { Ledger } from "./ledger.ts";
 import { Publisher } from "./publisher.ts";
-import { Queue, type QueueContext } from "./queue.ts";
+import { Queue } from "./queue.ts";
+import type { QueueContext } from "./queue-context.ts";
 import { replay } from "./replay.ts";
 import { Counters, type DropReason } from "./stats.ts";
 import { MessageStore, type RecordSource } from "./store/message-store.ts";
@@ -46,7 +47,7 @@ export interface ShardOptions {
 }
 
 /** A single-writer state machine over one log: queues, what they hold, and who holds what of it. */
-export class Shard implements QueueHost, QueueContext {
+export class Shard implements QueueHost, QueueContext<Queue> {
   readonly store: MessageStore;
   readonly turn: Turn;
   readonly clock: Clock;
@@ -115,6 +116,7 @@ export class Shard implements QueueHost, QueueContext {
     await replay(this.log, this.store, this.holders, this.holdersById, this.delays, this.queues);
     for (const queue of this.queues.values()) queue.restored();
     this.log.start(this.store.journal);
+    this.delays.restored();
     this.sweep();
   }
 

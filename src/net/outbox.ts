@@ -49,7 +49,9 @@ export class Outbox implements Task {
 
   /** True when the peer does not read fast enough: give it nothing that can wait. */
   get full(): boolean {
-    if (this.pendingBytes < this.highWaterBytes) return false;
+    const { pendingBytes } = this;
+    if (pendingBytes < SMALL_CHUNK_BYTES) return false;
+    if (pendingBytes < this.highWaterBytes && !this.arena.outputPressed) return false;
     this.aboveHighWater = true;
     return true;
   }
@@ -134,7 +136,8 @@ export class Outbox implements Task {
       if (part.size === SMALL_CHUNK_BYTES) this.arena.freeSmallChunk(part.offset);
       else if (part.size === LARGE_CHUNK_BYTES) this.arena.freeLargeChunk(part.offset);
     }
-    if (this.aboveHighWater && this.pendingBytes <= this.highWaterBytes / 4) {
+    const low = this.arena.outputPressed ? 0 : this.highWaterBytes / 4;
+    if (this.aboveHighWater && this.pendingBytes <= low) {
       this.aboveHighWater = false;
       if (!this.closed) this.drained();
     }

@@ -22,8 +22,11 @@ beforeEach(() => {
   clock = new ManualClock();
 });
 
-const open = (initialUser?: { name: string; password: string }): Promise<Access> =>
-  Access.open(meta, initialUser === undefined ? { clock } : { clock, initialUser });
+const open = async (initialUser?: { name: string; password: string }): Promise<Access> => {
+  const access = await Access.open(meta, initialUser === undefined ? { clock } : { clock, initialUser });
+  await access.ready;
+  return access;
+};
 
 async function refusal(action: () => unknown): Promise<string | null> {
   try {

@@ -31,6 +31,9 @@ export class Access {
   /** By user, then namespace. What sessions hold stays in here, even when emptied, so that it can be filled again. */
   private readonly grantMap = new Map<string, Map<string, Grants>>();
 
+  /** Resolves when the first start's administrator is stored. */
+  ready: Promise<void> = Promise.resolve();
+
   private constructor(store: AccessStore, clock: Clock) {
     this.store = store;
     this.verifier = new PasswordVerifier(clock);
@@ -47,7 +50,8 @@ export class Access {
     for (const { user, namespace, exchange, ...permissions } of store.topicPermissions()) {
       access.grantsOf(user, namespace).setTopic(exchange, permissions);
     }
-    if (isNew) await access.createFirstUser(options);
+    // Hashing its password takes longer than all the rest of a start: who logs in waits for it, nobody else.
+    if (isNew) access.ready = access.createFirstUser(options);
     return access;
   }
 
@@ -55,6 +59,7 @@ export class Access {
 
   /** @throws BrokerError login-refused */
   async authenticate({ user, password, loopback }: Credentials): Promise<Principal> {
+    await this.ready;
     const known = this.userMap.get(user)?.password;
     // Names that do not exist take as long as wrong passwords, so that nobody can try out names.
     const right = await this.verifier.verify(password, known ?? (await decoyHash()));

@@ -259,7 +259,11 @@ export class MessageStore {
     const mem = this.table.mem(slot);
     const from = mem === MEM_LARGE ? (this.large.get(slot) as Uint8Array) : this.arena.bytes;
     const at = mem === MEM_LARGE ? 0 : mem;
+    // Room for the copy must not be made by letting go of the original.
+    const origin = mem === MEM_LARGE ? null : this.blocks.of(mem);
+    if (origin !== null) origin.pins++;
     const block = length <= BLOCK_RECORD_BYTES_MAX ? this.blockFor(true, length) : null;
+    if (origin !== null) origin.pins--;
     let position: number;
     if (block === null) {
       const copy = Buffer.allocUnsafeSlow(length);
@@ -270,8 +274,8 @@ export class MessageStore {
       copyInto(this.arena.bytes, to, from, at, length);
       block.used += length;
       position = this.journal.appendBody(to, length, block);
-      if (mem === MEM_LARGE) this.dropLarge(slot);
-      else this.blocks.release(this.blocks.of(mem));
+      if (origin === null) this.dropLarge(slot);
+      else this.blocks.release(origin);
       block.add(slot);
       this.table.setMem(slot, to);
     }
@@ -376,6 +380,7 @@ export class MessageStore {
 
   /** After a read: false when the message is still wanted at `position` and cannot be had. */
   private settled(slot: number, position: number, failure: string | null): boolean {
+    if (this.lost.has(slot)) return false;
     if (!this.awaits(slot, position)) return true;
     const length = this.table.length(slot);
     this.lost.add(slot);

@@ -147,9 +147,7 @@ export class SlotList {
       return node;
     }
     if (node.slots.length < NODE_SLOTS_MAX) {
-      const larger = new Uint32Array(
-        node.slots.length * 4 > NODE_SLOTS_MAX ? NODE_SLOTS_MAX : node.slots.length * 4,
-      );
+      const larger = new Uint32Array(Math.min(NODE_SLOTS_MAX, node.slots.length * 4));
       larger.set(node.slots.subarray(node.start, node.end));
       node.slots = larger;
       node.start = 0;

@@ -99,6 +99,7 @@ export class FileLog implements Log, RoundMember {
 
   async read(position: number, target: Uint8Array): Promise<number> {
     if (this.closed) throw new Error(`log '${this.options.name}' is closed`);
+    if (target.length === 0) return 0;
     if (this.options.durability === "memory") {
       const placed = this.readPlaced(position, target);
       if (placed > 0) return placed;
@@ -111,7 +112,7 @@ export class FileLog implements Log, RoundMember {
     const got = await this.options.handles.use(segment.path, "read", (handle) =>
       this.options.disk.read(handle, target, offset),
     );
-    if (got > 0) return got;
+    if (got > 0 || target.length === 0) return got;
     throw new CorruptionError(`${segment.path} ends before byte ${offset}, which was to be read`);
   }
 

@@ -94,7 +94,9 @@ export class AmqpConnection implements ConnectionHandler {
   }
 
   private ended(ending: Ending): void {
-    if (ending === "done") this.finish();
+    // The client hangs up. Doing it ourselves would reset it while it still sends what it had queued
+    // before its close, and the close-ok could be lost on the way.
+    if (ending === "done") this.close(false, CLOSING_MS_MAX);
     else if (ending === "await-close-ok") this.close(true, CLOSING_MS_MAX);
     else this.close(false, SILENCE_MS);
   }

@@ -193,7 +193,10 @@ describe("handshake", () => {
     const peer = await new FakePeer().open();
     peer.send(0, "connection.close", { replyCode: 200, replyText: "bye", classId: 0, methodId: 0 });
     expect(peer.summary()).toEqual(["0 connection.close-ok"]);
-    expect(peer.ended).toBe(true);
     expect(peer.session().closed).toBe(true);
+    // The client has the last word; if it does not hang up, we do.
+    expect([peer.ended, peer.destroyed]).toEqual([false, false]);
+    await peer.wait(11_000);
+    expect(peer.destroyed).toBe(true);
   });
 });

@@ -63,7 +63,7 @@ export interface AlarmState {
 
 /**
  * How an open connection ends: it waits for the client's close-ok, it reads on only to let the client
- * see the error (framing is lost), or it is done.
+ * see the error (framing is lost), or the client has had its close-ok and hangs up.
  */
 export type Ending = "await-close-ok" | "discard" | "done";
 

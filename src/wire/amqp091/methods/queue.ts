@@ -24,7 +24,7 @@ export function queueDeclare(channel: Channel, args: MethodArguments<"queue.decl
     return;
   }
   const { durable, exclusive, autoDelete } = args;
-  const options = queueOptions(name, channel.session.namespace, args.arguments);
+  const options = optionsOf(channel, name, args);
   if (options.type === "quorum") {
     if (name === "") {
       throw new AmqpError(
@@ -48,6 +48,31 @@ export function queueDeclare(channel: Channel, args: MethodArguments<"queue.decl
     messageCount: counts.ready,
     consumerCount: counts.consumers,
   });
+}
+
+/** A queue that exists is compared before the arguments are judged: what differs is the error then. */
+function optionsOf(
+  channel: Channel,
+  name: string,
+  args: MethodArguments<"queue.declare">,
+): ReturnType<typeof queueOptions> {
+  const { session } = channel;
+  try {
+    return queueOptions(name, session.namespace, args.arguments);
+  } catch (error) {
+    const current = name === "" ? null : session.declaredArguments("queue", name);
+    if (current === null) throw error;
+    const { durable, exclusive, autoDelete } = args;
+    const options = queueOptions(name, session.namespace, current);
+    session.queueDeclare({ name, durable, exclusive, autoDelete, options, arguments: current });
+    for (const [option, received] of args.arguments) {
+      const there = current.get(option);
+      if (there !== undefined && there.value === received.value) continue;
+      const detail = { kind: "queue", name, namespace: session.namespace, option, received, current: there };
+      throw new BrokerError("inequivalent", "inequivalent argument", detail);
+    }
+    throw error;
+  }
 }
 
 /** A declare of a direct reply-to name only asks whether the requester is still there. */
