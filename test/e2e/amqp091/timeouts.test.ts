@@ -3,7 +3,16 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { ManualClock } from "../../../src/index.ts";
 import { startInProcess } from "../../support/broker.ts";
-import { barrier, Client, consume, drain, eventually, getOne, publishAll } from "../../support/client.ts";
+import {
+  barrier,
+  Client,
+  consume,
+  drain,
+  eventually,
+  getOne,
+  type Inbox,
+  publishAll,
+} from "../../support/client.ts";
 
 const clock = new ManualClock();
 const broker = await startInProcess({ clock });
@@ -134,7 +143,7 @@ describe("consumers", () => {
       await client.channel(),
       await client.channel(),
     ];
-    const inboxes = [];
+    const inboxes: Inbox[] = [];
     for (const channel of channels) inboxes.push(await consume(channel, queue));
     const bodies = () => inboxes.map((inbox) => inbox.bodies());
     await publishAll(publisher, queue, ["1", "2"]);
