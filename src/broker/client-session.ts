@@ -1,3 +1,5 @@
+import { BrokerError } from "../base/errors.ts";
+import type { Durability } from "../engine/engine.ts";
 import type { Annotations } from "../message/record.ts";
 import type { Access } from "./access/access.ts";
 import type { Consumer } from "./consumer.ts";
@@ -16,9 +18,14 @@ import type {
   Incoming,
   LedgerHandle,
   Owner,
+  QueueCounts,
+  QueueDeclaration,
   QueueHandle,
   Route,
 } from "./types.ts";
+
+/** Weakest first. */
+const LEVELS: readonly Durability[] = ["memory", "os", "fsync"];
 
 export interface ClientSessionParts {
   readonly shard: Shard;
@@ -40,6 +47,18 @@ export class ClientSession extends ControlSession implements Session {
     super(parts);
     this.shard = parts.shard;
     this.onClosed = parts.closed;
+  }
+
+  /** @throws BrokerError also argument-invalid, for a level of durability that this broker cannot give */
+  override queueDeclare(declaration: QueueDeclaration): QueueCounts {
+    const { durability } = declaration.options;
+    if (durability !== undefined && LEVELS.indexOf(durability) > LEVELS.indexOf(this.shard.durability)) {
+      const reason = `this broker gives '${this.shard.durability}' at most`;
+      const { name } = declaration;
+      const detail = { kind: "queue", name, namespace: this.namespace, argument: "durability", reason };
+      throw new BrokerError("argument-invalid", `durability '${durability}': ${reason}`, detail);
+    }
+    return super.queueDeclare(declaration);
   }
 
   publish(route: Route, message: Incoming): number {

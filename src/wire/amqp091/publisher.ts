@@ -98,7 +98,7 @@ export class Publisher {
     incoming.nativeStart = headerAt - 1;
     incoming.nativeEnd = messageEnd;
     incoming.bodyBytes = bodyBytes;
-    incoming.scan(bytes, payloadAt + HEADER_FLAGS_OFFSET, headerEnd);
+    this.scan(bytes, payloadAt + HEADER_FLAGS_OFFSET, headerEnd);
     this.submit(channel, bytes[bitsAt] as number);
     return messageEnd;
   }
@@ -133,8 +133,19 @@ export class Publisher {
     incoming.bodyBytes = assembly.bodyBytes;
     const headerAt = assembly.headerAt;
     const headerEnd = headerAt + readU32(assembly.buffer, headerAt - 4);
-    incoming.scan(assembly.buffer, headerAt + HEADER_FLAGS_OFFSET, headerEnd);
+    this.scan(assembly.buffer, headerAt + HEADER_FLAGS_OFFSET, headerEnd);
     this.submit(channel, assembly.mandatory ? 1 : 0);
+  }
+
+  /** What is wrong with a message is told only when there is an exchange for it, as RabbitMQ does. */
+  private scan(bytes: Uint8Array, flagsAt: number, end: number): void {
+    const { incoming } = this;
+    try {
+      incoming.scan(bytes, flagsAt, end);
+    } catch (error) {
+      if (error instanceof AmqpError) this.routes.find(bytes, incoming.routingStart, incoming.routingEnd);
+      throw error;
+    }
   }
 
   /** Hands the message in `incoming` to the broker. @throws AmqpError, BrokerError */
