@@ -209,7 +209,7 @@ const LIMITS = {
     file: "connection-max",
     type: integer(1, 1_000_000),
     default: `${DEFAULT_LIMITS.connectionsMax}`,
-    help: "connections at most",
+    help: "connections at most, on all ports for clients together",
   }),
   queueMax: option({
     file: "queue-max",

@@ -10,7 +10,8 @@ import { openBroker, type RunningBroker } from "./broker/open.ts";
 import { namesAdmin, type OptionName, type Settings } from "./config.ts";
 import { dataDirectoryOf, openEngine } from "./engines.ts";
 import type { Limits } from "./limits.ts";
-import { Listener } from "./net/listener.ts";
+import { type ConnectionBudget, Listener } from "./net/listener.ts";
+import type { ConnectionAcceptor } from "./net/transport.ts";
 import { PROTOCOLS, type ProtocolEntry } from "./protocols.ts";
 import { PRODUCT, RABBITMQ_VERSION, VERSION } from "./version.ts";
 
@@ -57,6 +58,7 @@ export class Server {
   private readonly options: ServerOptions;
   private readonly closers: (() => Promise<void>)[] = [];
   private readonly clientListeners: Listener[] = [];
+  private readonly acceptors: ConnectionAcceptor[] = [];
   private phase: "starting" | "serving" | "draining" = "starting";
   private closing: Promise<void> | null = null;
 
@@ -91,7 +93,7 @@ export class Server {
   private async start(): Promise<void> {
     const { settings, limits, clock, logger } = this.options;
     const arena = new Arena(limits.arenaBytes * ADDRESS_SPACE_FACTOR);
-    const turn = new Turn();
+    const turn = new Turn((error) => logger.error({ err: error }, "a fault of the broker's own: it goes on"));
     const tls = await readTls(settings);
     // First of all that can be refused: a second start on the same data is told so, not that a port is taken.
     const engine = await openEngine({ settings, clock, logger });
@@ -124,15 +126,19 @@ export class Server {
     const version = product === PRODUCT ? VERSION : RABBITMQ_VERSION;
     const platform = `${PRODUCT} ${VERSION}, Node.js ${process.versions.node}`;
     const context = { broker, clock: socketClock, turn, logger, limits, product, version, platform };
+    const budget: ConnectionBudget = { open: 0, max: limits.connectionsMax };
+    this.closers.push(() => this.closeListeners());
     for (const { protocol, port, securePort } of PROTOCOLS) {
+      const acceptor = protocol.acceptor(context);
+      this.acceptors.push(acceptor);
       const parts: ListenerParts = {
-        acceptor: protocol.acceptor(context),
+        acceptor,
         arena,
         turn,
         clock: socketClock,
         logger,
         outputHighWaterBytes: limits.outputHighWaterBytes,
-        connectionsMax: limits.connectionsMax,
+        budget,
       };
       await this.listen(protocol.scheme, port, parts);
       if (tls !== null) await this.listen(`${protocol.scheme}s`, securePort, { ...parts, tls });
@@ -141,14 +147,20 @@ export class Server {
   }
 
   private async listen(scheme: string, option: PortOption, parts: ListenerParts): Promise<void> {
-    const { [option]: port, host, shutdownGrace } = this.options.settings;
+    const { [option]: port, host } = this.options.settings;
     if (port === null) return;
     const listener = await Listener.listen({ host, port, ...parts }).catch((error: Error) => {
       throw new ListenError(error, host, port, option, "host");
     });
-    this.closers.push(() => listener.close(shutdownGrace));
     this.clientListeners.push(listener);
     this.announce(scheme, listener.address);
+  }
+
+  /** All at once: nobody gets in by one port while another says goodbye. */
+  private async closeListeners(): Promise<void> {
+    const { shutdownGrace } = this.options.settings;
+    await Promise.all(this.clientListeners.map((listener) => listener.close(shutdownGrace)));
+    for (const acceptor of this.acceptors) acceptor.close();
   }
 
   private async openAdmin(): Promise<Admin | null> {

@@ -6,6 +6,8 @@
 export const BLOCK_BYTES = 256 * 1024;
 export const SMALL_CHUNK_BYTES = 4 * 1024;
 export const LARGE_CHUNK_BYTES = 64 * 1024;
+/** BLOCK_BYTES that nobody reads: the place for output that can no longer be sent. */
+export const DISCARD_OFFSET = 0;
 
 export class Arena {
   readonly bytes: Uint8Array;
@@ -13,7 +15,8 @@ export class Arena {
   readonly buffer: Buffer;
   readonly blocksMax: number;
   private readonly freeBlocks: number[] = [];
-  private nextFresh = 0;
+  /** Block 0 is never handed out: what must not be written anywhere else is written there. */
+  private nextFresh = 1;
   private readonly freeSmall: number[] = [];
   private readonly freeLarge: number[] = [];
   private blocksUsed = 0;

@@ -15,6 +15,12 @@ export class Turn {
   private spareWork: Task[] = [];
   private armed = false;
   private readonly pass = (): void => this.run();
+  private readonly failed: (error: unknown) => void;
+
+  /** `failed` is told what a task threw; the other tasks run all the same. */
+  constructor(failed: (error: unknown) => void = throwLater) {
+    this.failed = failed;
+  }
 
   /** Runs `task` once in this turn's pass, before anything is flushed. Idempotent until it has run. */
   soon(task: Task): void {
@@ -44,9 +50,7 @@ export class Turn {
     const work = this.work;
     this.work = this.spareWork;
     for (let i = 0; i < work.length; i++) {
-      const task = work[i] as Task;
-      task.scheduled = false;
-      task.run();
+      this.runOne(work[i] as Task);
     }
     work.length = 0;
     this.spareWork = work;
@@ -54,9 +58,23 @@ export class Turn {
     if (flushes.length === 0) return;
     this.flushes = [];
     for (let i = 0; i < flushes.length; i++) {
-      const task = flushes[i] as Task;
-      task.scheduled = false;
-      task.run();
+      this.runOne(flushes[i] as Task);
     }
   }
+
+  private runOne(task: Task): void {
+    task.scheduled = false;
+    try {
+      task.run();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+}
+
+/** Where nobody asked to be told, a fault must not go unseen. */
+function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

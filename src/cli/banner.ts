@@ -42,7 +42,7 @@ function firstMessage(settings: Settings, listeners: readonly ListenerOverview[]
     "A first message, with Python and pika (pip install pika):",
     "",
     `  python3 -c "import pika; c = pika.BlockingConnection(pika.URLParameters('${url}')).channel(); ` +
-      `c.queue_declare('hello'); c.basic_publish('', 'hello', b'Hello'); print(c.basic_get('hello', True))"`,
+      `c.queue_declare('hello', durable=True); c.basic_publish('', 'hello', b'Hello'); print(c.basic_get('hello', True))"`,
   ];
 }
 

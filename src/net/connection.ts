@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Arena } from "../base/arena.ts";
 import type { Clock, Timer } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
 import type { Turn } from "../base/turn.ts";
 import { Outbox } from "./outbox.ts";
 import { startReading, stopReading } from "./raw-socket.ts";
@@ -22,6 +23,7 @@ export interface ConnectionParts {
   readonly arena: Arena;
   readonly turn: Turn;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly scratch: Scratch;
   readonly acceptor: ConnectionAcceptor;
   readonly highWaterBytes: number;
@@ -60,18 +62,15 @@ export class Connection implements Transport {
 
   /** Binds to the socket that will be read (the accepted one, or the one that took over its handle). */
   open(socket: Socket): void {
-    const { arena, turn, acceptor, highWaterBytes } = this.parts;
+    const { arena, turn, acceptor, highWaterBytes, clock } = this.parts;
     this.socket = socket;
-    this.outbox = new Outbox(
-      arena,
-      turn,
-      socket,
-      highWaterBytes,
-      () => this.handler.drained(),
-      () => {
-        this.lastWriteMs = this.parts.clock.monotonic();
+    this.outbox = new Outbox(arena, turn, socket, highWaterBytes, {
+      drained: () => this.handler.drained(),
+      wrote: () => {
+        this.lastWriteMs = clock.monotonic();
       },
-    );
+      exhausted: () => this.outOfMemory(),
+    });
     this.handler = acceptor.accept(this);
     socket.setNoDelay(true);
     socket.on("error", (error) => {
@@ -116,6 +115,11 @@ export class Connection implements Transport {
     else this.socket.resume();
   }
 
+  /** The server stops. */
+  shutdown(): void {
+    if (!this.gone && !this.ending) this.handler.shutdown();
+  }
+
   end(graceMs = END_GRACE_MS): void {
     if (this.gone || this.ending) return;
     this.ending = true;
@@ -126,6 +130,13 @@ export class Connection implements Transport {
 
   destroy(): void {
     this.socket.destroy();
+  }
+
+  private outOfMemory(): void {
+    const what = "no memory left for output: raise memory-budget, or have fewer connections";
+    this.parts.logger.error({ connection: this.name }, what);
+    this.failure = new Error(what);
+    this.destroy();
   }
 
   private keep(consumed: number, end: number): void {

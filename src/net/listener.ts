@@ -10,6 +10,16 @@ import type { ConnectionAcceptor } from "./transport.ts";
 
 /** More than this leaves the processor's cache and measured slower. */
 const READ_BYTES = 64 * 1024;
+/** Before connections are cut at a stop without grace. */
+const GOODBYE_MS = 10;
+/** For sockets that were cut to be gone. */
+const CUT_MS_MAX = 1000;
+
+/** Connections that are open and may be, on all listeners that share it. */
+export interface ConnectionBudget {
+  open: number;
+  readonly max: number;
+}
 
 export interface ListenerOptions {
   readonly host: string;
@@ -22,8 +32,8 @@ export interface ListenerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly outputHighWaterBytes: number;
-  /** Connections of this listener at most; more are closed at once. */
-  readonly connectionsMax: number;
+  /** Connections beyond it are closed at once. */
+  readonly budget: ConnectionBudget;
 }
 
 /** Accepts connections on one address for one protocol. */
@@ -31,34 +41,49 @@ export class Listener {
   readonly address: { readonly host: string; readonly port: number };
   private readonly server: Server;
   private readonly connections: Set<Connection>;
+  /** Of a TLS listener: every socket, also those whose handshake has not ended. */
+  private readonly sockets: Set<Socket>;
 
-  private constructor(server: Server, connections: Set<Connection>, host: string, port: number) {
+  private constructor(
+    server: Server,
+    connections: Set<Connection>,
+    sockets: Set<Socket>,
+    host: string,
+    port: number,
+  ) {
     this.server = server;
     this.connections = connections;
+    this.sockets = sockets;
     this.address = { host, port };
   }
 
   /** @throws the system's error, e.g. EADDRINUSE */
   static async listen(options: ListenerOptions): Promise<Listener> {
     const connections = new Set<Connection>();
+    const sockets = new Set<Socket>();
+    const { budget, logger } = options;
     const parts = partsOf(options, connections);
     const accept = (socket: Socket): void => {
       socket.on("error", () => {});
-      if (connections.size >= options.connectionsMax) {
-        options.logger.warn(
-          { connectionsMax: options.connectionsMax },
-          "connection refused: too many connections",
-        );
+      if (!server.listening) {
+        // It was on its way when the listener stopped.
         socket.destroy();
         return;
       }
+      if (budget.open >= budget.max) {
+        logger.warn({ connectionMax: budget.max }, "connection refused: too many connections");
+        socket.destroy();
+        return;
+      }
+      budget.open++;
       open(socket, parts, connections);
     };
-    const server =
+    const server: Server =
       options.tls === undefined
         ? createServer({ pauseOnConnect: true, noDelay: true }, accept)
         : createTlsServer({ ...options.tls, handshakeTimeout: 10_000 }, accept);
     server.on("tlsClientError", () => {});
+    if (options.tls !== undefined) track(server, sockets);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host: options.host, port: options.port, backlog: 4096 }, () => {
@@ -69,7 +94,7 @@ export class Listener {
     server.on("error", (error) => options.logger.error({ error: error.message }, "accepting failed"));
     const address = server.address();
     const port = typeof address === "object" && address !== null ? address.port : options.port;
-    return new Listener(server, connections, options.host, port);
+    return new Listener(server, connections, sockets, options.host, port);
   }
 
   get connectionCount(): number {
@@ -81,16 +106,34 @@ export class Listener {
     this.server.close();
   }
 
-  /** Closes every connection; those that do not go within `graceMs` are cut. */
+  /** Every connection finishes and says goodbye; those that are not gone after `graceMs` are cut. */
   async close(graceMs: number): Promise<void> {
     this.stop();
-    for (const connection of this.connections) connection.end(graceMs);
-    const deadline = performance.now() + graceMs;
-    while (this.connections.size > 0 && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    for (const connection of this.connections) connection.shutdown();
+    // Without any grace there is still time for what takes no waiting.
+    await this.emptied(Math.max(graceMs, GOODBYE_MS));
+    for (const connection of this.connections) connection.end(0);
+    await new Promise(setImmediate);
     for (const connection of this.connections) connection.destroy();
+    for (const socket of this.sockets) socket.destroy();
+    // A socket tells a little later that it is gone.
+    await this.emptied(CUT_MS_MAX);
   }
+
+  private async emptied(forMs: number): Promise<void> {
+    const deadline = performance.now() + forMs;
+    while (this.connections.size > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+}
+
+/** A TLS socket is nobody's connection before its handshake, which may never end. */
+function track(server: Server, sockets: Set<Socket>): void {
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
 }
 
 function partsOf(options: ListenerOptions, connections: Set<Connection>): ConnectionParts {
@@ -101,10 +144,13 @@ function partsOf(options: ListenerOptions, connections: Set<Connection>): Connec
     arena: options.arena,
     turn: options.turn,
     clock: options.clock,
+    logger: options.logger,
     scratch,
     acceptor: options.acceptor,
     highWaterBytes: options.outputHighWaterBytes,
-    closed: (connection) => connections.delete(connection),
+    closed: (connection) => {
+      if (connections.delete(connection)) options.budget.open--;
+    },
   };
 }
 

@@ -1,11 +1,20 @@
 import type { Socket } from "node:net";
-import { type Arena, LARGE_CHUNK_BYTES, SMALL_CHUNK_BYTES } from "../base/arena.ts";
+import { type Arena, DISCARD_OFFSET, LARGE_CHUNK_BYTES, SMALL_CHUNK_BYTES } from "../base/arena.ts";
 import type { Task, Turn } from "../base/turn.ts";
 
 interface Chunk {
   offset: number;
   size: number;
   used: number;
+}
+
+export interface OutboxEvents {
+  /** Output has fallen under a quarter of the high-water mark after `full` was true. */
+  drained(): void;
+  /** Something is handed to the socket. */
+  wrote(): void;
+  /** The arena has no memory left for this output: the connection cannot go on. Called once. */
+  exhausted(): void;
 }
 
 /**
@@ -21,33 +30,23 @@ export class Outbox implements Task {
   private readonly arena: Arena;
   private readonly turn: Turn;
   private readonly socket: Socket;
-  private readonly drained: () => void;
-  private readonly wrote: () => void;
+  private readonly events: OutboxEvents;
   private current: Chunk | null = null;
   private queue: (Chunk | Uint8Array)[] = [];
   private closed = false;
   private aboveHighWater = false;
   readonly highWaterBytes: number;
 
-  /** `drained` is called when output falls under a quarter of `highWaterBytes` after `full` was true. */
-  constructor(
-    arena: Arena,
-    turn: Turn,
-    socket: Socket,
-    highWaterBytes: number,
-    drained: () => void,
-    wrote: () => void = () => {},
-  ) {
-    this.wrote = wrote;
+  constructor(arena: Arena, turn: Turn, socket: Socket, highWaterBytes: number, events: OutboxEvents) {
     this.arena = arena;
     this.bytes = arena.bytes;
     this.turn = turn;
     this.socket = socket;
     this.highWaterBytes = highWaterBytes;
-    this.drained = drained;
+    this.events = events;
   }
 
-  /** True when the peer does not read fast enough: give it nothing that can wait. */
+  /** True when the peer does not read fast enough, or never will: give it nothing that can wait. */
   get full(): boolean {
     const { pendingBytes } = this;
     if (pendingBytes < SMALL_CHUNK_BYTES) return false;
@@ -56,7 +55,10 @@ export class Outbox implements Task {
     return true;
   }
 
-  /** Offset of `count` contiguous writable bytes; follow with `advance`. count <= LARGE_CHUNK_BYTES. */
+  /**
+   * Offset of `count` contiguous writable bytes; follow with `advance`. count <= LARGE_CHUNK_BYTES.
+   * Never throws: without memory the bytes go where nobody reads them, and the connection ends.
+   */
   reserve(count: number): number {
     const chunk = this.current;
     if (chunk !== null && chunk.size - chunk.used >= count) return chunk.offset + chunk.used;
@@ -64,7 +66,8 @@ export class Outbox implements Task {
   }
 
   advance(count: number): void {
-    (this.current as Chunk).used += count;
+    if (this.current === null) return;
+    this.current.used += count;
     this.pendingBytes += count;
     if (!this.scheduled) this.turn.last(this);
   }
@@ -72,7 +75,7 @@ export class Outbox implements Task {
   /** Copies `length` bytes from anywhere; fastest when `source` is the arena itself. */
   copy(source: Uint8Array, offset: number, length: number): void {
     let [at, left] = [offset, length];
-    while (left > 0) {
+    while (left > 0 && !this.exhausted) {
       const chunk = this.current;
       const room = chunk === null ? 0 : chunk.size - chunk.used;
       if (room === 0) {
@@ -91,6 +94,7 @@ export class Outbox implements Task {
 
   /** Queues bytes that the caller will not change. */
   external(bytes: Uint8Array): void {
+    if (this.exhausted) return;
     this.seal();
     this.queue.push(bytes);
     this.pendingBytes += bytes.length;
@@ -107,7 +111,7 @@ export class Outbox implements Task {
       for (const part of parts) this.release(part);
       return;
     }
-    this.wrote();
+    this.events.wrote();
     if (parts.length === 1) {
       this.write(parts[0] as Chunk | Uint8Array);
       return;
@@ -139,8 +143,12 @@ export class Outbox implements Task {
     const low = this.arena.outputPressed ? 0 : this.highWaterBytes / 4;
     if (this.aboveHighWater && this.pendingBytes <= low) {
       this.aboveHighWater = false;
-      if (!this.closed) this.drained();
+      if (!this.closed) this.events.drained();
     }
+  }
+
+  private get exhausted(): boolean {
+    return this.pendingBytes === Number.POSITIVE_INFINITY;
   }
 
   private seal(): void {
@@ -154,10 +162,15 @@ export class Outbox implements Task {
   private nextChunk(count: number): number {
     // A first small chunk keeps thousands of connections that get a few confirms cheap.
     const small = this.current === null && this.queue.length === 0 && count <= SMALL_CHUNK_BYTES;
+    if (this.exhausted) return DISCARD_OFFSET;
     this.seal();
     const offset = small ? this.arena.allocateSmall() : this.arena.allocateLarge();
-    if (offset < 0)
-      throw new Error("output memory exhausted: raise the memory budget or lower the number of connections");
+    if (offset < 0) {
+      // From here on it is full for good: no consumer is given anything, and nothing drains.
+      this.pendingBytes = Number.POSITIVE_INFINITY;
+      this.events.exhausted();
+      return DISCARD_OFFSET;
+    }
     this.current = { offset, size: small ? SMALL_CHUNK_BYTES : LARGE_CHUNK_BYTES, used: 0 };
     return offset;
   }

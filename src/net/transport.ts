@@ -30,6 +30,11 @@ export interface ConnectionHandler {
   read(bytes: Uint8Array, start: number, end: number): number;
   /** Output has drained after it was full. */
   drained(): void;
+  /**
+   * The server stops: finish what has been received, say goodbye and end. Who takes longer than the
+   * grace is cut. Nothing if it is ending already.
+   */
+  shutdown(): void;
   /** The socket is gone; nothing may be written any more. Called exactly once. */
   closed(error: Error | null): void;
 }
@@ -38,4 +43,6 @@ export interface ConnectionAcceptor {
   /** Largest unconsumed remainder that `read` may leave, in bytes. */
   readonly remainderBytesMax: number;
   accept(transport: Transport): ConnectionHandler;
+  /** No connection is left and none will come: lets go of whatever it listens to. */
+  close(): void;
 }

@@ -1,4 +1,5 @@
 import type { Timer } from "../../base/clock.ts";
+import type { AlarmListener } from "../../broker/index.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { AmqpConnection } from "./connection.ts";
@@ -13,6 +14,7 @@ export class AmqpAcceptor implements ConnectionAcceptor {
   readonly remainderBytesMax: number;
   private readonly context: ProtocolContext;
   private readonly alarm: AlarmState;
+  private readonly alarmListener: AlarmListener = { alarm: (reason) => this.alarmChanged(reason) };
   private readonly connections = new Set<AmqpConnection>();
   private timer: Timer | null = null;
   /** The event loop went round since the last sweep. */
@@ -23,7 +25,7 @@ export class AmqpAcceptor implements ConnectionAcceptor {
     // A body frame, with the method and header frames before it.
     this.remainderBytesMax = context.limits.frameBytesMax + PUBLISH_HEAD_BYTES;
     this.alarm = { reason: context.broker.alarm };
-    context.broker.addAlarmListener({ alarm: (reason) => this.alarmChanged(reason) });
+    context.broker.addAlarmListener(this.alarmListener);
   }
 
   accept(transport: Transport): ConnectionHandler {
@@ -37,6 +39,12 @@ export class AmqpAcceptor implements ConnectionAcceptor {
     this.connections.add(connection);
     if (this.timer === null) this.arm();
     return connection;
+  }
+
+  close(): void {
+    this.context.broker.removeAlarmListener(this.alarmListener);
+    this.timer?.cancel();
+    this.timer = null;
   }
 
   private readonly remove = (connection: AmqpConnection): void => {

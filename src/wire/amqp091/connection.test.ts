@@ -477,6 +477,61 @@ describe("flow control", () => {
   });
 });
 
+describe("shutdown", () => {
+  const text = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'";
+
+  it("answers and confirms what was received, then says why it closes and waits for the answer", async () => {
+    const broker = new FakeBroker();
+    const peer = await new FakePeer(broker).open();
+    peer.send(1, "confirm.select", { nowait: true });
+    declare(peer, "q");
+    peer.frames();
+    broker.undurable = [];
+    declare(peer, "other");
+    peer.write(Buffer.concat(publishFrames(1, "q", Buffer.from("x"), { properties: persistent })));
+    peer.handler.shutdown();
+    peer.handler.shutdown();
+    expect(peer.frames()).toEqual([]);
+    const waiting = broker.undurable;
+    broker.undurable = null;
+    for (const done of waiting) done();
+    expect(peer.summary()).toEqual(["1 queue.declare-ok"]);
+    peer.session().commit();
+    const [ack, close, ...more] = peer.frames();
+    expect([ack?.name, close?.name, more.length]).toEqual(["basic.ack", "connection.close", 0]);
+    expect(close?.args).toMatchObject({ replyCode: 320, replyText: text, classId: 0, methodId: 0 });
+    expect(peer.session().closed).toBe(true);
+    expect(peer.ended).toBe(false);
+    peer.write(Buffer.concat(publishFrames(1, "q", Buffer.from("ignored"))));
+    peer.send(0, "connection.close-ok", {});
+    expect(peer.ended).toBe(true);
+  });
+
+  it("reads again from a client that was held, or its answer would never be seen", async () => {
+    const broker = new FakeBroker();
+    const peer = await new FakePeer(broker, { publishPendingBytesMax: 1000 }).open();
+    declare(peer, "q");
+    broker.raise("low on disk");
+    peer.write(Buffer.concat(publishFrames(1, "q", Buffer.alloc(2000), { properties: persistent })));
+    expect(peer.paused).toBe(2);
+    peer.handler.shutdown();
+    peer.session().commit();
+    expect(peer.paused).toBe(0);
+    broker.raise(null);
+    expect(peer.paused).toBe(0);
+  });
+
+  it("ends at once who has not logged in, and lets go of the alarm listener", async () => {
+    const broker = new FakeBroker();
+    const peer = new FakePeer(broker);
+    peer.handler.shutdown();
+    expect(peer.ended).toBe(true);
+    peer.handler.closed(null);
+    peer.acceptor.close();
+    expect(broker.listeners.size).toBe(0);
+  });
+});
+
 describe("heartbeats", () => {
   it("sends one when idle for half the interval and hangs up after two silent ones", async () => {
     const peer = await new FakePeer().open({ heartbeat: 10 });

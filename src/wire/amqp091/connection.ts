@@ -154,6 +154,15 @@ export class AmqpConnection implements ConnectionHandler {
     if (this.phase.kind === "open") this.phase.drained();
   }
 
+  /** Who is not logged in yet cannot be told; who is ending already needs no telling. */
+  shutdown(): void {
+    const { phase } = this;
+    if (phase.kind === "open") phase.shutdown();
+    if (phase.kind !== "handshake") return;
+    phase.closed();
+    this.finish();
+  }
+
   closed(_error: Error | null): void {
     const phase = this.phase;
     this.phase = { kind: "done" };

@@ -30,7 +30,7 @@ import {
 import { MalformedError, Reader } from "./codec/reader.ts";
 import { Writer } from "./codec/writer.ts";
 import { binaryTerm } from "./erlang.ts";
-import { AmqpError, type ErrorScope, toAmqpError } from "./errors.ts";
+import { AmqpError, type ErrorScope, fromBroker, toAmqpError } from "./errors.ts";
 import type { Link } from "./link.ts";
 import { basicAck } from "./methods/basic.ts";
 import { connectionMethod } from "./methods/connection.ts";
@@ -363,14 +363,42 @@ export class OpenConnection implements Link, CommitWaiter {
     if (this.live) this.fail(error);
   }
 
-  /** Closes the connection with an error; what the client still sends is ignored until its close-ok. */
   private fail(error: AmqpError, id = 0, ending: Ending = "await-close-ok"): void {
-    const { code: replyCode, text: replyText } = error;
-    this.context.logger.warn({ connection: this.transport.name, replyCode }, replyText);
+    const { name: connection } = this.transport;
+    this.context.logger.warn({ connection, replyCode: error.code }, error.text);
+    this.close(error, id, ending);
+  }
+
+  /** Closes the connection with an error; what the client still sends is ignored until its close-ok. */
+  private close({ code: replyCode, text: replyText }: AmqpError, id: number, ending: Ending): void {
     this.send(0, "connection.close", { replyCode, replyText, classId: id >>> 16, methodId: id & 0xffff });
     this.live = false;
     this.session.close();
+    this.releaseReading();
     this.onEnd(ending);
+  }
+
+  /** Whatever was held back: a client that is not read from cannot answer a close. */
+  private releaseReading(): void {
+    for (const held of [this.heldForCommit, this.heldForAlarm, this.heldForOutput]) {
+      if (held) this.transport.resumeReading();
+    }
+    this.heldForCommit = this.heldForAlarm = this.heldForOutput = false;
+  }
+
+  /**
+   * The server stops. What was received is stored, declared, confirmed and answered first; the client
+   * is told in RabbitMQ's words.
+   */
+  shutdown(): void {
+    const goodbye = (batch: number): void => {
+      if (!this.live) return;
+      this.committed(batch);
+      this.close(fromBroker(new BrokerError("shutting-down", ""), this.session), 0, "await-close-ok");
+    };
+    this.context.broker.durable(() => {
+      if (this.live) this.session.whenCommitted({ committed: goodbye });
+    });
   }
 
   private frameTooLarge(bytes: Uint8Array, at: number, size: number): void {
@@ -418,14 +446,18 @@ export class OpenConnection implements Link, CommitWaiter {
       this.pendingSizes.push(publisher.pendingBytes);
       this.pendingBytes += publisher.pendingBytes;
       publisher.pendingBytes = 0;
-      if (!this.heldForCommit && this.pendingBytes > this.context.limits.publishPendingBytesMax) {
+      if (
+        this.live &&
+        !this.heldForCommit &&
+        this.pendingBytes > this.context.limits.publishPendingBytesMax
+      ) {
         this.heldForCommit = true;
         this.transport.pauseReading();
       }
     }
     if (publisher.published) {
       publisher.published = false;
-      if (this.alarm.reason !== null) this.holdForAlarm(this.alarm.reason);
+      if (this.live && this.alarm.reason !== null) this.holdForAlarm(this.alarm.reason);
     }
   }
 
@@ -446,7 +478,7 @@ export class OpenConnection implements Link, CommitWaiter {
     this.confirming.length = kept;
     if (this.heldForCommit && this.pendingBytes <= this.context.limits.publishPendingBytesMax / 2) {
       this.heldForCommit = false;
-      if (this.live) this.transport.resumeReading();
+      this.transport.resumeReading();
     }
   }
 

@@ -6,7 +6,7 @@ import { Turn } from "../../../base/turn.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../../limits.ts";
 import type { Table } from "../../../message/values.ts";
 import { Outbox } from "../../../net/outbox.ts";
-import type { ConnectionHandler, Transport } from "../../../net/transport.ts";
+import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../../net/transport.ts";
 import { readU16, writeMethodFrame } from "../codec/frame.ts";
 import { type MethodArguments, type MethodName, methodById, readArguments } from "../codec/method.ts";
 import { Reader } from "../codec/reader.ts";
@@ -41,6 +41,7 @@ export class FakePeer implements Transport {
   paused = 0;
   ended = false;
   destroyed = false;
+  readonly acceptor: ConnectionAcceptor;
   readonly handler: ConnectionHandler;
   /** True: nothing that is written is taken by the other side. */
   blocked = false;
@@ -66,9 +67,11 @@ export class FakePeer implements Transport {
         else done();
       },
     };
-    this.outbox = new Outbox(this.arena, new Turn(), socket as unknown as Socket, 1024 * 1024, () =>
-      this.handler.drained(),
-    );
+    this.outbox = new Outbox(this.arena, new Turn(), socket as unknown as Socket, 1024 * 1024, {
+      drained: () => this.handler.drained(),
+      wrote: () => {},
+      exhausted: () => this.destroy(),
+    });
     const context = {
       broker,
       clock: this.clock,
@@ -79,7 +82,8 @@ export class FakePeer implements Transport {
       platform: "PolyMQ",
       version: "4.0.0",
     };
-    this.handler = amqp091.acceptor(context).accept(this);
+    this.acceptor = amqp091.acceptor(context);
+    this.handler = this.acceptor.accept(this);
   }
 
   pauseReading(): void {
