@@ -12,6 +12,7 @@ import {
   send,
   testWith,
 } from "../../support/client.ts";
+import { RawConnection } from "../../support/raw-connection.ts";
 
 const broker = await useBroker();
 const test = testWith(broker);
@@ -237,6 +238,18 @@ describe("a consumer's life", () => {
     await (await client.channel()).deleteQueue(queue);
     await eventually(() => inbox.cancelled);
     await barrier(channel);
+  });
+
+  test("who deletes the queue it consumes from hears of the deletion first", async ({ client }) => {
+    const channel = await client.channel();
+    const queue = await client.queue(channel);
+    const raw = await RawConnection.open(broker.url);
+    await raw.openChannel(1);
+    await raw.call("basic.consume", 1, { queue, consumerTag: "c" });
+    raw.send("queue.delete", 1, { queue });
+    expect((await raw.next()).name).toBe("queue.delete-ok");
+    expect(await raw.next()).toMatchObject({ name: "basic.cancel", args: { consumerTag: "c" } });
+    await raw.close();
   });
 
   test("cancelling keeps what it holds until that is acknowledged", async ({ client }) => {

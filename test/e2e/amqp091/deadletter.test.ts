@@ -78,6 +78,11 @@ describe("expiry", () => {
     await publishAll(channel, source, ["somebody there"]);
     await inbox.count(1);
     expect(await drain(channel, graveyard)).toEqual([]);
+
+    const own = await client.queue(channel);
+    const waiting = await consume(channel, own, { noAck: true });
+    await publishAll(channel, own, ["at once"], { expiration: "0" });
+    await waiting.count(1);
   });
 
   test("a requeued message keeps its deadline", async ({ client }) => {
