@@ -1,6 +1,6 @@
 import type { Arena } from "../base/arena.ts";
 import { BLOCK_BYTES } from "../base/arena.ts";
-import type { Clock } from "../base/clock.ts";
+import { type Clock, SystemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Turn } from "../base/turn.ts";
 import type { Durability, Engine, EngineObserver } from "../engine/engine.ts";
@@ -90,10 +90,12 @@ export class RunningBroker implements Broker, EngineObserver {
     this.shard = shard;
     this.topology = topology;
     this.access = access;
-    const { engine, clock, logger, limits } = options;
+    const { engine, logger, limits } = options;
     this.alarms = new Alarms({
       engine,
-      clock,
+      // Memory and disk are the machine's, which has its own time: a clock moved by hand would only
+      // have them looked at a million times over.
+      clock: new SystemClock(),
       logger,
       messagesPress: () => shard.store.pressed,
       residentBytes: () => process.memoryUsage.rss(),

@@ -177,14 +177,19 @@ export class Player {
     await this.roundTrip();
     let before = "";
     let counts: Record<string, string> = {};
+    // RabbitMQ returns a closed channel's messages once the client has agreed, PolyMQ at once.
+    const closed = new Set<number>();
+    const events: Incoming[] = [];
     for (let looks = 0; looks < 200; looks++) {
+      events.push(...this.raw.incoming.splice(0));
+      await this.reopenClosed(events, closed);
       counts = await this.counts();
-      const now = JSON.stringify([counts, this.raw.incoming.length]);
+      const now = JSON.stringify([counts, events.length + this.raw.incoming.length]);
       if (now === before) break;
       before = now;
       await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     }
-    const events = this.raw.incoming.splice(0);
+    events.push(...this.raw.incoming.splice(0));
     const seen = [];
     for (let ch = 0; ch < CHANNELS; ch++) {
       const own = events.filter((event) => event.channel === ch + 1);
@@ -195,7 +200,7 @@ export class Player {
           .map((event) => this.describe(event, ch)),
       );
       seen.push({ replies, deliveries });
-      if (own.some((event) => event.name === "channel.close")) await this.reopen(ch);
+      if (closed.has(ch)) this.unsettled[ch] = [];
     }
     const hard = events.find((event) => event.channel === 0 && event.name === "connection.close");
     if (hard) {
@@ -206,9 +211,15 @@ export class Player {
     return { events: seen, counts };
   }
 
-  private async reopen(ch: number): Promise<void> {
-    this.raw.send("channel.close-ok", ch + 1);
-    await this.open(ch);
+  private async reopenClosed(events: Incoming[], closed: Set<number>): Promise<void> {
+    for (let ch = 0; ch < CHANNELS; ch++) {
+      if (closed.has(ch) || this.raw.isClosed) continue;
+      const isClose = (event: Incoming) => event.name === "channel.close" && event.channel === ch + 1;
+      if (!events.some(isClose)) continue;
+      closed.add(ch);
+      this.raw.send("channel.close-ok", ch + 1);
+      await this.open(ch);
+    }
   }
 
   /** Everything sent so far has been read by every channel of the broker. */

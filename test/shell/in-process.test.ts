@@ -32,6 +32,41 @@ test("many in one process, each with its own port and figures", async () => {
   for (const broker of brokers) expect((await fetch(`${broker.http!.url}/metrics`)).status).toBe(200);
 });
 
+test("twenty at a time, none of which sees what another holds; stopped, nothing of them is left", async () => {
+  const script = `
+    const { startBroker } = await import(${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)});
+    const { connect } = await import("amqplib");
+    const MiB = 1024 * 1024;
+    await (await startBroker()).stop();
+    const memory = process.memoryUsage.rss();
+    const start = performance.now();
+    const brokers = await Promise.all(Array.from({ length: 20 }, () => startBroker()));
+    const upMs = performance.now() - start;
+    const found = await Promise.all(brokers.map(async ({ amqp }, index) => {
+      const connection = await connect(amqp.url);
+      const channel = await connection.createConfirmChannel();
+      const { messageCount } = await channel.assertQueue("same");
+      for (let i = 0; i <= index; i++) channel.sendToQueue("same", Buffer.alloc(1000), { persistent: true });
+      await channel.waitForConfirms();
+      const now = await channel.checkQueue("same");
+      await connection.close();
+      return messageCount === 0 && now.messageCount === index + 1;
+    }));
+    const grownMiB = (process.memoryUsage.rss() - memory) / MiB;
+    await Promise.all(brokers.map((broker) => broker.stop()));
+    const left = () => process.getActiveResourcesInfo().filter((kind) => /TCP|Timeout/.test(kind));
+    while (left().length > 0) await new Promise(setImmediate);
+    console.log(JSON.stringify({ isolated: found.every(Boolean), upMs, grownMiB }));
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
+    timeout: 25_000,
+  });
+  const { isolated, upMs, grownMiB } = JSON.parse(stdout);
+  console.log(`20 brokers up in ${Math.round(upMs)} ms; used, they took ${Math.round(grownMiB)} MiB`);
+  expect(isolated).toBe(true);
+  expect(grownMiB).toBeLessThan(600);
+});
+
 test("nothing is left behind: a process that stopped its brokers ends by itself", async () => {
   const script = `
     const { startBroker } = await import(${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)});

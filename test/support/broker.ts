@@ -61,6 +61,7 @@ export async function startServer(texts: Record<string, string> = {}) {
   const { settings } = configure([layer as Parameters<typeof configure>[0][number]]);
   const limits = limitsOf(settings);
   const server = await Server.start({ settings, limits, clock: new SystemClock(), logger: silentLogger });
+  await server.broker!.access.ready;
   const port = (name: string) => server.listeners.find((listener) => listener.name === name)?.port;
   return { server, broker: server.broker!, address: `127.0.0.1:${port("amqp")}`, stop: () => server.close() };
 }

@@ -97,20 +97,21 @@ export function checkSameExchange(
   if (!same) throw inequivalent("exchange", current.name, namespace, ALTERNATE_ARGUMENT, now, then);
 }
 
-/** Every option there is: one that is added to QueueOptions has to be compared before this compiles. */
+/** Every option there is, in the order in which RabbitMQ compares: one that is added to QueueOptions has to be
+ *  compared before this compiles. */
 const COMPARED: Readonly<Record<keyof QueueOptions, true>> = {
-  type: true,
-  discipline: true,
-  priorityMax: true,
-  messageTtlMs: true,
   expiresMs: true,
+  messageTtlMs: true,
   deadLetterExchange: true,
   deadLetterRoutingKey: true,
   lengthMax: true,
   lengthBytesMax: true,
+  priorityMax: true,
   overflow: true,
   singleActiveConsumer: true,
+  type: true,
   deliveryLimit: true,
+  discipline: true,
   retry: true,
   consumerTimeoutMs: true,
   durability: true,

@@ -172,6 +172,8 @@ describe("entering", () => {
 
 test("an administrator of one's own takes the place of guest", async () => {
   const own = await startServer({ adminUser: "root", adminPassword: "s3cret" });
+  // The first user is stored while the broker is already up; who logs in waits for it.
+  await own.broker.access.ready;
   expect(own.broker.access.users().map(({ name, loopbackOnly }) => [name, loopbackOnly])).toEqual([
     ["root", false],
   ]);

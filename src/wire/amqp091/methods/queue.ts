@@ -50,6 +50,20 @@ export function queueDeclare(channel: Channel, args: MethodArguments<"queue.decl
   });
 }
 
+/** RabbitMQ names the first of these that differs. */
+const COMPARED = [
+  "x-expires",
+  "x-message-ttl",
+  "x-dead-letter-exchange",
+  "x-dead-letter-routing-key",
+  "x-max-length",
+  "x-max-length-bytes",
+  "x-max-priority",
+  "x-overflow",
+  "x-single-active-consumer",
+  "x-queue-type",
+];
+
 /** A queue that exists is compared before the arguments are judged: what differs is the error then. */
 function optionsOf(
   channel: Channel,
@@ -65,9 +79,9 @@ function optionsOf(
     const { durable, exclusive, autoDelete } = args;
     const options = queueOptions(name, session.namespace, current);
     session.queueDeclare({ name, durable, exclusive, autoDelete, options, arguments: current });
-    for (const [option, received] of args.arguments) {
-      const there = current.get(option);
-      if (there !== undefined && there.value === received.value) continue;
+    for (const option of COMPARED) {
+      const [received, there] = [args.arguments.get(option), current.get(option)];
+      if (received?.value === there?.value) continue;
       const detail = { kind: "queue", name, namespace: session.namespace, option, received, current: there };
       throw new BrokerError("inequivalent", "inequivalent argument", detail);
     }
