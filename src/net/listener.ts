@@ -11,7 +11,7 @@ import type { ConnectionAcceptor } from "./transport.ts";
 /** More than this leaves the processor's cache and measured slower. */
 const READ_BYTES = 64 * 1024;
 /** Before connections are cut at a stop without grace. */
-const GOODBYE_MS = 10;
+const GOODBYE_MS = 50;
 /** For sockets that were cut to be gone. */
 const CUT_MS_MAX = 1000;
 
