@@ -152,7 +152,7 @@ const MAPPINGS: Readonly<Record<ErrorCode, Mapping>> = {
     (d, s, message) =>
       d.argument === undefined || d.name === undefined
         ? message
-        : `invalid arg '${d.argument}' for ${named("queue", d, s)}: ${d.reason ?? message}`,
+        : `invalid arg '${OPTION_NAMES[`${d.argument}`] ?? d.argument}' for ${named("queue", d, s)}: ${d.reason ?? message}`,
   ],
   "queue-locked": ["RESOURCE_LOCKED", locked],
   "queue-exclusive-use": ["ACCESS_REFUSED", (d, s) => `${named("queue", d, s)} in exclusive use`],
