@@ -70,9 +70,7 @@ export class Blocks {
     while (this.used >= this.blocksMax && this.dropOldest()) {
       // One more goes when the disk has kept up only now.
     }
-    let offset = this.arena.allocateBlock();
-    // Nothing lies at 0: there it means "not in memory".
-    if (offset === 0) offset = this.arena.allocateBlock();
+    const offset = this.arena.allocateBlock();
     if (offset < 0) return null;
     const block = new Block(offset, logged);
     this.byNumber[offset >>> BLOCK_SHIFT] = block;
