@@ -88,13 +88,15 @@ export class QueueOrder {
     return -1;
   }
 
-  /** Up to `max` slots in the order they will be handed out, starting with the next one. */
-  ahead(max: number): number[] {
-    const slots: number[] = [];
-    for (let level = this.top; level >= 0 && slots.length < max; level--) {
-      this.levels[level]?.scan(this.lifo, (slot) => slots.push(slot) < max);
+  /** Visits in the order of handing out, starting with the next one, until `visit` returns false. */
+  visitAhead(visit: (slot: number) => boolean): void {
+    let going = true;
+    for (let level = this.top; level >= 0 && going; level--) {
+      this.levels[level]?.scan(this.lifo, (slot) => {
+        going = visit(slot);
+        return going;
+      });
     }
-    return slots;
   }
 
   /** Takes everything out at once: for purge and delete. */

@@ -25,8 +25,8 @@ import type {
 
 /** Messages one queue hands out before other queues and sockets have their turn. */
 const PUMP_MESSAGES_MAX = 2048;
-/** How far ahead of the consumer the disk is read, in messages. */
-const READ_AHEAD_MESSAGES = 1024;
+/** How far ahead of the consumers the disk is read. */
+const READ_AHEAD_BYTES = 1024 * 1024;
 
 /** One queue: what is ready, who consumes it, what happens to what fails. */
 export class Queue implements QueueHandle, MessageHolder, Task, Holder {
@@ -60,6 +60,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   private readonly unused: UnusedWatch | null;
   private retryRoom: RetryRoom | null = null;
   private loading = false;
+  /** Some of its messages are on disk only: they are read ahead of the consumers. */
+  private behind = false;
   /** Neither ready nor handed out: being read back from disk for a get or on the way out. */
   readonly transit = new Set<number>();
   private readonly delivery: MutableDelivery;
@@ -222,6 +224,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** Hands out what can be handed out. */
   run(): void {
     this.handOut();
+    if (this.behind) this.loadAhead();
     if (this.expiry.active) this.expiry.rearm(this.order);
   }
 
@@ -324,8 +327,10 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private loadAhead(): void {
     if (this.loading) return;
+    const slots = this.missingAhead();
+    if (slots.length === 0) return;
     this.loading = true;
-    const slots = this.order.ahead(READ_AHEAD_MESSAGES).filter((slot) => !this.context.store.resident(slot));
+    this.behind = true;
     const first = slots[0] as number;
     const id = this.context.store.table.id(first);
     this.context.store.load(slots, (readable) => {
@@ -336,6 +341,20 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       }
       this.wake();
     });
+  }
+
+  /** What the consumers will soon want and is not in memory. Clears `behind` when all of the queue is. */
+  private missingAhead(): number[] {
+    const { store } = this.context;
+    const slots: number[] = [];
+    let budget = READ_AHEAD_BYTES;
+    this.order.visitAhead((slot) => {
+      budget -= store.table.length(slot);
+      if (!store.resident(slot)) slots.push(slot);
+      return budget > 0;
+    });
+    if (slots.length === 0 && budget > 0) this.behind = false;
+    return slots;
   }
 
   // --- settling -----------------------------------------------------------------------------------
