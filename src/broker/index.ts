@@ -34,6 +34,8 @@ export interface Broker {
   durable(done: () => void): void;
   /** Protocols count here what only they see: confirms and returns. */
   readonly counters: Counters;
+  /** Unlogged messages pile up in memory: publishers do well to let consumers go first. */
+  readonly crowded: boolean;
   /** Reason for which publishers are held now, or null. */
   readonly alarm: string | null;
   addAlarmListener(listener: AlarmListener): void;

@@ -110,6 +110,10 @@ export class RunningBroker implements Broker, EngineObserver {
     return this.shard.counters;
   }
 
+  get crowded(): boolean {
+    return this.shard.store.crowded;
+  }
+
   get alarm(): string | null {
     return this.alarms.reason;
   }

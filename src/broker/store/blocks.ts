@@ -57,6 +57,11 @@ export class Blocks {
     return this.used;
   }
 
+  /** Messages that are nowhere but in memory take more than half of it. */
+  get crowded(): boolean {
+    return this.transient.size * 2 > this.blocksMax;
+  }
+
   get full(): boolean {
     return this.used >= this.blocksMax;
   }

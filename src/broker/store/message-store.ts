@@ -79,6 +79,11 @@ export class MessageStore {
     return this.blocks.count * BLOCK_BYTES + this.largeBytes;
   }
 
+  /** True when messages that are only in memory will soon have to go to disk. */
+  get crowded(): boolean {
+    return this.blocks.crowded;
+  }
+
   /** True when messages fill the memory they may take and cannot be dropped to disk fast enough. */
   get pressed(): boolean {
     return this.blocks.count > this.blocks.blocksMax * 1.25 || this.largeBytes > this.largeBytesMax * 1.25;

@@ -69,6 +69,9 @@ export type Ending = "await-close-ok" | "discard" | "done";
 
 const control = new Writer();
 
+/** Turns of the event loop that a publisher leaves to consumers while memory is crowded. */
+const STEP_ASIDE_TURNS = 3;
+
 /** A connection that is open: frames in, channels, confirms and flow control. */
 export class OpenConnection implements Link, CommitWaiter {
   readonly kind = "open";
@@ -458,7 +461,20 @@ export class OpenConnection implements Link, CommitWaiter {
     if (publisher.published) {
       publisher.published = false;
       if (this.live && this.alarm.reason !== null) this.holdForAlarm(this.alarm.reason);
+      if (this.live && this.context.broker.crowded) this.stepAside();
     }
+  }
+
+  /**
+   * Consumers have the next turns to themselves. A flood that nothing holds back otherwise (no confirms,
+   * nothing to store) would take all turns, and what waits in memory would have to go over the disk.
+   */
+  private stepAside(turns = STEP_ASIDE_TURNS): void {
+    if (turns === STEP_ASIDE_TURNS) this.transport.pauseReading();
+    setImmediate(() => {
+      if (turns > 1) this.stepAside(turns - 1);
+      else this.transport.resumeReading();
+    });
   }
 
   committed(batch: number): void {

@@ -27,6 +27,7 @@ import type { Table } from "../../../message/values.ts";
 /** A broker of the smallest kind, for tests of the wire layer: queues of copies, default exchange only. */
 export class FakeBroker implements Broker {
   readonly counters = new Counters();
+  readonly crowded = false;
   alarm: string | null = null;
   readonly sessions: FakeSession[] = [];
   readonly listeners = new Set<AlarmListener>();
