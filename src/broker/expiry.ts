@@ -2,6 +2,11 @@ import type { Clock, Timer } from "../base/clock.ts";
 import type { QueueOrder } from "./queue-order.ts";
 import type { MessageTable } from "./store/message-table.ts";
 
+interface Expiring {
+  /** Something at the head is due. */
+  expireHead(): void;
+}
+
 /**
  * Message TTL of one queue: the smaller of the queue's and the message's own. Messages expire when
  * they are the oldest of their level, as in RabbitMQ; one timer waits for the next that is due.
@@ -10,7 +15,7 @@ export class HeadExpiry {
   private readonly ttlMs: number;
   private readonly table: MessageTable;
   private readonly clock: Clock;
-  private readonly due: () => void;
+  private readonly queue: Expiring;
   private timer: Timer | null = null;
   private timerDueMs = Number.POSITIVE_INFINITY;
   /** Some message in the queue may expire. */
@@ -18,11 +23,11 @@ export class HeadExpiry {
   /** A message that is due on arrival, while it is offered to consumers; otherwise -1. */
   private arriving = -1;
 
-  constructor(ttlMs: number | undefined, table: MessageTable, clock: Clock, due: () => void) {
+  constructor(ttlMs: number | undefined, table: MessageTable, clock: Clock, queue: Expiring) {
     this.ttlMs = ttlMs ?? -1;
     this.table = table;
     this.clock = clock;
-    this.due = due;
+    this.queue = queue;
     this.active = ttlMs !== undefined;
   }
 
@@ -90,7 +95,7 @@ export class HeadExpiry {
     this.timer = this.clock.setTimer(Math.max(0, dueAt - this.clock.now()), () => {
       this.timer = null;
       this.timerDueMs = Number.POSITIVE_INFINITY;
-      this.due();
+      this.queue.expireHead();
     });
   }
 }

@@ -63,7 +63,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** Some of its messages are on disk only: they are read ahead of the consumers. */
   private behind = false;
   /** Neither ready nor handed out: being read back from disk for a get or on the way out. */
-  readonly transit = new Set<number>();
+  private inTransit: Set<number> | null = null;
   private readonly delivery: MutableDelivery;
   private readonly hooks: QueueHooks;
 
@@ -95,9 +95,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.order = new QueueOrder(context.store.table, options.priorityMax ?? 0, options.discipline === "lifo");
     this.limit = new LengthLimit(options);
     this.consumers = new ConsumerGroup(options.singleActiveConsumer === true);
-    this.expiry = new HeadExpiry(options.messageTtlMs, context.store.table, context.clock, () =>
-      this.expireHead(),
-    );
+    this.expiry = new HeadExpiry(options.messageTtlMs, context.store.table, context.clock, this);
     this.unused =
       options.expiresMs === undefined ? null : new UnusedWatch(options.expiresMs, context.clock, this);
   }
@@ -109,6 +107,12 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** Published messages that nobody holds, also those that are not durable yet: what a client expects to count. */
   get readyCount(): number {
     return this.order.length + this.pending.wanted;
+  }
+
+  /** Made when first needed: ten thousand idle queues do without. */
+  get transit(): Set<number> {
+    this.inTransit ??= new Set();
+    return this.inTransit;
   }
 
   get consumerCount(): number {
@@ -449,7 +453,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** True when this queue still holds the message, ready, waiting or handed out. */
   holds(slot: number): boolean {
-    if (this.order.has(slot) || this.transit.has(slot) || this.retryRoom?.has(slot) === true) return true;
+    if (this.order.has(slot) || this.inTransit?.has(slot) === true || this.retryRoom?.has(slot) === true)
+      return true;
     return unsettledOf(this, this.context.ledgers).includes(slot);
   }
 
@@ -564,7 +569,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private unackedIds(): number[] {
     const waiting = this.retryRoom?.slots() ?? [];
-    const slots = [...unsettledOf(this, this.context.ledgers), ...waiting, ...this.transit];
+    const slots = [...unsettledOf(this, this.context.ledgers), ...waiting, ...(this.inTransit ?? [])];
     return slots.map((slot) => this.context.store.table.id(slot));
   }
 
