@@ -487,7 +487,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** @throws BrokerError queue-exclusive-use */
   addConsumer(options: ConsumeOptions, sink: ConsumerSink, ledger: Ledger): Consumer {
     const detail = { kind: "queue", name: this.name, namespace: this.namespace };
-    if (this.consumers.exclusive || (options.exclusive && this.consumers.count > 0)) {
+    // One active consumer of several and one that wants no other do not go together (RabbitMQ refuses as well).
+    const alone = this.consumers.count === 0 && this.declaration.options.singleActiveConsumer !== true;
+    if (this.consumers.exclusive || (options.exclusive && !alone)) {
       throw new BrokerError("queue-exclusive-use", `queue '${this.name}' in exclusive use`, detail);
     }
     const consumer = new Consumer(this, ledger, sink, options);
