@@ -6,6 +6,7 @@ import type { Owner } from "./types.ts";
 export type { AlarmListener } from "./alarms.ts";
 export type { Session } from "./session.ts";
 export type { BrokerStats, Counters } from "./stats.ts";
+export * from "./stream/types.ts";
 export type { ConsumerHandle as Consumer, LedgerHandle as Ledger } from "./types.ts";
 export * from "./types.ts";
 
