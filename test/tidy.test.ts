@@ -17,7 +17,7 @@ const ROOMS: readonly [room: RegExp, mayImport: RegExp, packages: readonly strin
   [/^src\/base\//, /^src\/base\//, ["@node-rs/crc32"]],
   [/^src\/limits\.ts$/, /^src\/base\//, []],
   // An outbox and a listener are bounded by what limits.ts says.
-  [/^src\/net\//, /^src\/(net|base)\/|^src\/limits\.ts$/, []],
+  [/^src\/net\//, /^src\/(net|base)\/|^src\/limits\.ts$/, ["ws"]],
   [/^src\/message\//, /^src\/(message|base)\//, []],
   [/^src\/engine\//, /^src\/(engine|base)\//, []],
   [/^src\/broker\//, /^src\/(broker|base|message)\/|^src\/limits\.ts$|^src\/engine\/engine\.ts$/, []],
