@@ -43,6 +43,12 @@ export class FakeBroker implements Broker {
     return { user, tags: [] };
   }
 
+  readonly acceptsTokens = false;
+  readonly settings = { revision: 0, get: notHere, put: notHere, entries: notHere };
+  readonly scram = notHere;
+  readonly authenticateToken = notHere;
+  readonly rights = notHere;
+
   openSession(principal: Principal, namespace: string, owner: { connectionName: string }): Session {
     if (namespace !== "/") throw new BrokerError("namespace-not-found", "no", { name: namespace });
     const session = new FakeSession(principal.user, namespace, owner);
@@ -67,6 +73,10 @@ export class FakeBroker implements Broker {
     this.alarm = reason;
     for (const listener of this.listeners) listener.alarm(reason);
   }
+}
+
+function notHere(): never {
+  throw new Error("this protocol has no business with that");
 }
 
 interface FakeQueue {
