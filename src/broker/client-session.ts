@@ -17,11 +17,16 @@ import type {
   Delivery,
   Incoming,
   LedgerHandle,
+  Notebook,
   Owner,
   QueueCounts,
   QueueDeclaration,
   QueueHandle,
+  RetainedSink,
+  RetainedWalk,
   Route,
+  StoredMessage,
+  TopicPattern,
 } from "./types.ts";
 
 /** Weakest first. */
@@ -103,6 +108,26 @@ export class ClientSession extends ControlSession implements Session {
     done: (delivery: Delivery | null, ready: number) => void,
   ): void {
     this.readable(queue).get(noAck, ledger as Ledger, done);
+  }
+
+  forward(_queue: string, _message: StoredMessage, _retained: boolean): number {
+    throw new Error("not implemented yet");
+  }
+
+  retained(_exchange: string, _pattern: TopicPattern, _sink: RetainedSink): RetainedWalk {
+    throw new Error("not implemented yet");
+  }
+
+  get retainedCount(): number {
+    return 0;
+  }
+
+  notebook(_name: string): Notebook {
+    throw new Error("not implemented yet");
+  }
+
+  notebooks(_prefix: string): Iterable<string> {
+    return [];
   }
 
   override close(): void {

@@ -138,7 +138,8 @@ export class FakeLedger implements Ledger {
     this.tag++;
     if (!noAck) this.open.set(this.tag, bytes);
     const { redelivered, deliveryCount } = this;
-    return { record, tag: this.tag, redelivered, deliveryCount, queue: queue.name };
+    const [id, expiresAt, retained] = [this.tag, 0, false];
+    return { record, id, expiresAt, retained, tag: this.tag, redelivered, deliveryCount, queue: queue.name };
   }
 
   has(tag: number): boolean {
@@ -305,6 +306,25 @@ export class FakeSession implements Session {
     const name = `amq.rabbitmq.reply-to.${++this.replies}`;
     this.queues.set(name, { name, args: new Map(), messages: [], consumers: [] });
     return name;
+  }
+
+  // What this protocol has no use for.
+  readonly retainedCount = 0;
+
+  forward(): number {
+    throw new Error("no forwarding");
+  }
+
+  retained(): never {
+    throw new Error("no retained messages");
+  }
+
+  notebook(): never {
+    throw new Error("no notes");
+  }
+
+  notebooks(): string[] {
+    return [];
   }
 
   close(): void {
