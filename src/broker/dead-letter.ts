@@ -208,7 +208,7 @@ export class DeadLetters {
       nativeStart: routing.length,
       nativeEnd: bytes.length,
     };
-    this.publisher.publish(targets, moved, Buffer.from(JSON.stringify(annotations)), -1);
+    this.publisher.store(targets, moved, Buffer.from(JSON.stringify(annotations)), -1);
   }
 
   /** A message that comes back to a queue by itself, without anybody having rejected it, goes round for ever: it ends. */

@@ -27,7 +27,7 @@ export interface Broker {
   /** @throws BrokerError login-refused (also for an unknown user, and a loopback-only user from elsewhere) */
   authenticate(credentials: Credentials): Promise<Principal>;
   /** Identity proven by the transport (client certificate). @throws BrokerError login-refused */
-  principalOf(user: string): Principal;
+  principalOf(user: string): Promise<Principal>;
   /** @throws BrokerError namespace-not-found, namespace-refused */
   openSession(principal: Principal, namespace: string, owner: Owner): Session;
   /** Runs `done` when all changes of topology so far are durable; at once when nothing is pending. */

@@ -165,11 +165,14 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     const over = (): boolean => this.limit.exceeded(this.order.length, this.readyBytes);
     // A consumer with room takes the message before the limit does.
     if (over() && this.consumers.count > 0) this.run();
+    if (!over()) return;
     while (over()) {
       const slot = this.order.popOldest();
       this.leaveReady(slot);
       this.context.discard(this, slot, "maxlen");
     }
+    // What was hidden behind them may have expired long ago.
+    this.expireHead();
   }
 
   /** Replay: the message is ready (or waits, when `dueAt` lies ahead). */
@@ -295,7 +298,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     }
     const slot = this.order.pop();
     this.leaveReady(slot);
-    this.expiry.rearm(this.order);
+    // What has expired behind it goes now, so that the count which the answer carries is right.
+    this.expireHead();
     if (this.context.store.resident(slot)) {
       this.gotten(slot, noAck, ledger, done);
       return;

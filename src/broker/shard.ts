@@ -175,6 +175,7 @@ export class Shard implements QueueHost, QueueContext<Queue> {
     delayMs: number,
   ): number {
     this.counters.published++;
+    this.counters.publishedBytes += source.bodyBytes;
     return this.delays.add(namespace, source, old, expirationMs, delayMs);
   }
 

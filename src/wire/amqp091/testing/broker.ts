@@ -39,7 +39,7 @@ export class FakeBroker implements Broker {
     return { user, tags: user === "boss" ? ["impersonator"] : [] };
   }
 
-  principalOf(user: string): Principal {
+  async principalOf(user: string): Promise<Principal> {
     return { user, tags: [] };
   }
 
