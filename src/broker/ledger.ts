@@ -155,6 +155,12 @@ export class Ledger {
     }
   }
 
+  /** Slots of what a settlement concerns. Unknown tags have none. */
+  slotsOf(tag: number, multiple: boolean): number[] {
+    if (!multiple) return this.has(tag) ? [this.slotOf(tag)] : [];
+    return Array.from(this.tagsTo(tag === 0 ? this.lastTag : tag), (each) => this.slotOf(each));
+  }
+
   /** Slots of `queue` that wait here. */
   visitUnsettled(queue: SettleTarget, visit: (slot: number) => void): void {
     for (const tag of this.tagsTo(this.lastTag)) {
@@ -173,18 +179,22 @@ export class Ledger {
     for (let tag = this.head; tag <= last; tag++) if (this.has(tag)) yield tag;
   }
 
+  private straggler(tag: number): Straggler {
+    return (this.stragglers as Map<number, Straggler>).get(tag) as Straggler;
+  }
+
   private slotOf(tag: number): number {
-    if (tag < this.head) return (this.stragglers?.get(tag) as Straggler).slot;
+    if (tag < this.head) return this.straggler(tag).slot;
     return (this.slots[tag & (this.slots.length - 1)] as number) - 1;
   }
 
   private holderOf(tag: number): Holder {
-    if (tag < this.head) return (this.stragglers?.get(tag) as Straggler).holder;
+    if (tag < this.head) return this.straggler(tag).holder;
     return this.holders[tag & (this.slots.length - 1)] as Holder;
   }
 
   private timeOf(tag: number): number {
-    if (tag < this.head) return (this.stragglers?.get(tag) as Straggler).timeMs;
+    if (tag < this.head) return this.straggler(tag).timeMs;
     return this.times === null ? -1 : (this.times[tag & (this.slots.length - 1)] as number);
   }
 

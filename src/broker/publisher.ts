@@ -6,8 +6,14 @@ import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, enqueueHead } from "./store/heads
 import type { MessageStore, RecordSource } from "./store/message-store.ts";
 import { PUBLISH_DONE, PUBLISH_PENDING, PUBLISH_REFUSED, PUBLISH_UNROUTED } from "./types.ts";
 
-/** Called for a message that a full queue refused, when the queue dead-letters refusals. */
-export type RefusalTarget = (queue: Queue, source: RecordSource, annotations: Uint8Array | null) => void;
+/** Where messages go that queues refuse or push out. */
+export interface Overflow {
+  /** A full queue refused the message, and dead-letters refusals. */
+  refused(queue: Queue, source: RecordSource, annotations: Uint8Array | null): void;
+  /** What queues push out from here on waits until `release`. */
+  hold(): void;
+  release(): void;
+}
 
 /** The way in: one message, stored once, for any number of queues. */
 export class Publisher {
@@ -15,7 +21,7 @@ export class Publisher {
   private readonly holders: Holders;
   private readonly clock: Clock;
   private readonly counters: Counters;
-  private readonly refused: RefusalTarget;
+  private readonly overflow: () => Overflow;
   private readonly one: Queue[] = [];
   private readonly head = enqueueHead();
 
@@ -24,13 +30,13 @@ export class Publisher {
     holders: Holders,
     clock: Clock,
     counters: Counters,
-    refused: RefusalTarget,
+    overflow: () => Overflow,
   ) {
     this.messages = store;
     this.holders = holders;
     this.clock = clock;
     this.counters = counters;
-    this.refused = refused;
+    this.overflow = overflow;
   }
 
   /** A client's message: like `store`, and counted as published. */
@@ -108,7 +114,9 @@ export class Publisher {
     let timed = false;
     let synced = false;
     let pending = false;
+    let limited = false;
     for (const queue of queues) {
+      if (queue.limited) limited = true;
       if (queue.declaration.options.messageTtlMs !== undefined) timed = true;
       if (!source.persistent || !queue.logged) continue;
       logged = true;
@@ -119,14 +127,18 @@ export class Publisher {
     this.holders.many(slot, queues);
     if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
     if (logged) this.enter(slot, queues);
+    // All have been asked whether they take it: what one pushes out must not fill another meanwhile.
+    if (limited) this.overflow().hold();
     for (const queue of queues) queue.offer(slot, logged && queue.logged && !queue.writeBehind);
+    if (limited) this.overflow().release();
     if (logged) this.messages.journal.commit(synced);
     return pending ? PUBLISH_PENDING : PUBLISH_DONE;
   }
 
   private refuse(queue: Queue, source: RecordSource, annotations: Uint8Array | null): void {
     this.counters.refused++;
-    if (queue.declaration.options.overflow === "reject-publish-dlx") this.refused(queue, source, annotations);
+    if (queue.declaration.options.overflow === "reject-publish-dlx")
+      this.overflow().refused(queue, source, annotations);
   }
 
   private setTimes(slot: number, timed: boolean, expirationMs: number): void {

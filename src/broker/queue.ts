@@ -130,6 +130,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     return !this.limit.refuses(this.readyCount, this.readyBytes + this.pending.wantedBytes);
   }
 
+  /** It has a maximum length. */
+  get limited(): boolean {
+    return this.limit.set;
+  }
+
   /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
   offer(slot: number, pending: boolean): void {
     if (pending || this.pending.count > 0) {

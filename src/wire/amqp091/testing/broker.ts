@@ -266,6 +266,14 @@ export class FakeSession implements Session {
     work();
   }
 
+  /** Not null: messages have to be read from the disk first; call `loaded`. */
+  holding: ((release: (() => void) | null) => void)[] | null = null;
+
+  hold(_ledger: Ledger, _deliveries: unknown, done: (release: (() => void) | null) => void): void {
+    if (this.holding === null) done(() => {});
+    else this.holding.push(done);
+  }
+
   openLedger(): Ledger {
     const ledger = new FakeLedger();
     this.ledgers.push(ledger);
