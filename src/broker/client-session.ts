@@ -8,6 +8,7 @@ import type { Ledger } from "./ledger.ts";
 import type { Queue } from "./queue.ts";
 import type { Session } from "./session.ts";
 import type { Shard } from "./shard.ts";
+import type { StreamControl } from "./stream/types.ts";
 import { ControlSession } from "./topology/control.ts";
 import type { Topology } from "./topology/topology.ts";
 import type {
@@ -52,6 +53,10 @@ export class ClientSession extends ControlSession implements Session {
     super(parts);
     this.shard = parts.shard;
     this.onClosed = parts.closed;
+  }
+
+  get streams(): StreamControl {
+    throw new BrokerError("not-implemented", "there are no streams yet", { what: "streams" });
   }
 
   /** @throws BrokerError also argument-invalid, for a level of durability that this broker cannot give */

@@ -1,4 +1,5 @@
 import type { Table } from "../message/values.ts";
+import type { StreamControl } from "./stream/types.ts";
 import type {
   CommitWaiter,
   ConsumeOptions,
@@ -28,6 +29,8 @@ export interface Session {
   readonly namespace: string;
   readonly user: string;
   readonly owner: Owner;
+  /** The namespace's streams. */
+  readonly streams: StreamControl;
 
   exchangeDeclare(declaration: ExchangeDeclaration): void;
   /** @throws BrokerError exchange-not-found */

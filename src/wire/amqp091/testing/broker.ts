@@ -13,6 +13,7 @@ import type {
   QueueDeclaration,
   Route,
   Session,
+  StreamControl,
 } from "../../../broker/index.ts";
 import { Counters } from "../../../broker/stats.ts";
 import {
@@ -178,6 +179,7 @@ export class FakeSession implements Session {
   readonly namespace: string;
   readonly user: string;
   readonly owner: { connectionName: string };
+  readonly streams = {} as StreamControl;
   accessRevision = 0;
   readonly queues = new Map<string, FakeQueue>();
   readonly declared: unknown[] = [];
