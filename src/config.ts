@@ -116,6 +116,13 @@ const LISTENERS = {
     default: "RabbitMQ",
     help: "product that AMQP clients are told they talk to; some choose their ways by it",
   }),
+  ...ports("stomp", "STOMP", 61613, 61614),
+  stompDialect: option({
+    file: "stomp.dialect",
+    type: choice("rabbitmq", "activemq"),
+    default: "rabbitmq",
+    help: "whose destinations and headers STOMP clients use",
+  }),
   httpPort: option({
     file: "http.port",
     type: orOff(PORT),

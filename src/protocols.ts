@@ -2,6 +2,7 @@ import type { ClientPort, Settings } from "./config.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
 import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
+import { stomp } from "./wire/stomp/index.ts";
 
 /**
  * Every protocol that is spoken. To add one:
@@ -18,6 +19,11 @@ import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
  */
 export const PROTOCOLS: readonly ProtocolEntry[] = [
   entry({ protocol: amqp091, ports: ["amqpPort", "amqpsPort"] }),
+  entry({
+    protocol: stomp,
+    ports: ["stompPort", "stompsPort"],
+    listenerOptions: ({ stompDialect }) => ({ dialect: stompDialect }),
+  }),
 ];
 
 export interface ProtocolEntry {
