@@ -1,4 +1,5 @@
 import type { Timer } from "../../base/clock.ts";
+import { BrokerError } from "../../base/errors.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { HANDLERS } from "./api/index.ts";
@@ -46,12 +47,12 @@ export class KafkaAcceptor implements ConnectionAcceptor {
   private loginAnonymous(connection: KafkaConnection): void {
     const { context, settings } = this.shared.node;
     if (settings.anonymousUser === null || !connection.loopback) return;
-    const login = async (user: string): Promise<void> => {
-      const principal = await context.broker.principalOf(user);
-      if (this.connections.has(connection)) connection.login(principal);
-    };
-    login(settings.anonymousUser).catch((error: Error) =>
-      context.logger.debug({ connection: connection.name, reason: error.message }, "login needed"),
+    context.broker.principalOf(settings.anonymousUser).then(
+      (principal) => connection.login(principal),
+      (error: unknown) => {
+        if (!(error instanceof BrokerError)) throw error;
+        context.logger.debug({ connection: connection.name, reason: error.message }, "login needed");
+      },
     );
   }
 
