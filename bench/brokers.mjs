@@ -129,6 +129,13 @@ class BrokerProcess {
   }
 }
 
+/** The standard ports of the other protocols may be taken. */
+async function freePorts() {
+  const { CLIENT_PORTS, environmentName, isSecure } = await import("../dist/config.js");
+  const plain = CLIENT_PORTS.filter((name) => !isSecure(name));
+  return Object.fromEntries(plain.map((name) => [environmentName(name), "0"]));
+}
+
 export class PolyMQ extends BrokerProcess {
   #main;
   #extraArgs;
@@ -154,7 +161,7 @@ export class PolyMQ extends BrokerProcess {
       ...ports,
       ...this.#extraArgs,
     ];
-    return { command: process.execPath, args, env: {} };
+    return { command: process.execPath, args, env: await freePorts() };
   }
 
   async isReady() {

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CLIENT_PORTS, flagName, isSecure } from "../dist/config.js";
 import { startBroker } from "../dist/index.js";
 
 const rounds = Number(process.argv[2] ?? 11);
@@ -20,7 +21,11 @@ async function inProcess() {
 async function ownProcess() {
   const dataDir = mkdtempSync(join(tmpdir(), "polymq-start-"));
   const before = performance.now();
-  const args = ["dist/main.js", "serve", "--data-dir", dataDir, "--amqp-port", "0", "--http-port", "0"];
+  const ports = CLIENT_PORTS.filter((name) => !isSecure(name)).flatMap((name) => [
+    `--${flagName(name)}`,
+    "0",
+  ]);
+  const args = ["dist/main.js", "serve", "--data-dir", dataDir, ...ports, "--http-port", "0"];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   await new Promise((resolve) => {
     child.stdout.on("data", (chunk) => `${chunk}`.includes("PolyMQ ready") && resolve());

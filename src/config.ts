@@ -31,6 +31,8 @@ export interface Option<T> {
   readonly help: string;
   /** Not to be printed. */
   readonly secret?: true;
+  /** A port for clients. */
+  readonly listens?: "plain" | "tls";
 }
 
 /** What a computed default may look at. */
@@ -44,6 +46,27 @@ const MiB = 1024 * 1024;
 
 function option<T>(declaration: Option<T>): Option<T> {
   return declaration;
+}
+
+/** The two ports of a protocol; the second listens where there is a certificate. */
+function ports<const N extends string>(name: N, title: string, plain: number, secure: number) {
+  return {
+    [`${name}Port`]: option({
+      file: `${name}.port`,
+      type: orOff(PORT),
+      default: `${plain}`,
+      help: `port for ${title}`,
+      listens: "plain",
+    }),
+    [`${name}sPort`]: option({
+      file: `${name}s.port`,
+      type: orOff(PORT),
+      default: (known) => (known.text("tlsCert") === "" ? "off" : `${secure}`),
+      defaultText: `\`${secure}\` when \`tls.cert\` is set, else \`off\``,
+      help: `port for ${title} over TLS`,
+      listens: "tls",
+    }),
+  } as Record<`${N}Port` | `${N}sPort`, Option<number | null>>;
 }
 
 /** In whole MiB, so that it can be shown as it is meant. */
@@ -86,24 +109,12 @@ const LISTENERS = {
     default: "127.0.0.1",
     help: "address to listen on; 0.0.0.0 or :: for every interface",
   }),
-  amqpPort: option({
-    file: "amqp.port",
-    type: orOff(PORT),
-    default: "5672",
-    help: "port for AMQP 0-9-1",
-  }),
+  ...ports("amqp", "AMQP 0-9-1", 5672, 5671),
   amqpProduct: option({
     file: "amqp.product",
     type: TEXT,
     default: "RabbitMQ",
     help: "product that AMQP clients are told they talk to; some choose their ways by it",
-  }),
-  amqpsPort: option({
-    file: "amqps.port",
-    type: orOff(PORT),
-    default: (known) => (known.text("tlsCert") === "" ? "off" : "5671"),
-    defaultText: "`5671` when `tls.cert` is set, else `off`",
-    help: "port for AMQP 0-9-1 over TLS",
   }),
   httpPort: option({
     file: "http.port",
@@ -273,6 +284,28 @@ export type Settings = {
 };
 
 export const OPTION_NAMES = Object.keys(OPTIONS) as OptionName[];
+
+/** Option with a port for clients: all but that of HTTP. */
+export type ClientPort = Exclude<Extract<OptionName, `${string}Port`>, "httpPort">;
+/** amqpPort -> amqp */
+export type ListenerName = ClientPort extends infer P ? (P extends `${infer N}Port` ? N : never) : never;
+
+export const CLIENT_PORTS = OPTION_NAMES.filter(
+  (name) => declared(name).listens !== undefined,
+) as ClientPort[];
+
+export function isSecure(port: ClientPort): boolean {
+  return declared(port).listens === "tls";
+}
+
+/** amqpPort -> amqp: what the listener is called in the banner, in the log and in process. */
+export function listenerName(port: ClientPort): ListenerName {
+  return port.slice(0, -"Port".length) as ListenerName;
+}
+
+function declared(name: OptionName): Option<unknown> {
+  return OPTIONS[name] as Option<unknown>;
+}
 
 /** amqpPort -> amqp-port */
 export function flagName(name: string): string {

@@ -3,18 +3,26 @@ import type { ListenerOverview } from "./admin/index.ts";
 import { type Clock, SystemClock } from "./base/clock.ts";
 import { type Logger, silentLogger } from "./base/logger.ts";
 import { clientUrl } from "./cli/banner.ts";
-import { configure, type Given } from "./config/sources.ts";
-import { flagName, limitsOf, type OptionName } from "./config.ts";
+import { ConfigError, configure, type Given } from "./config/sources.ts";
+import {
+  CLIENT_PORTS,
+  flagName,
+  isSecure,
+  type ListenerName,
+  limitsOf,
+  listenerName,
+  type OptionName,
+} from "./config.ts";
 import type { Durability } from "./engine/engine.ts";
 import { checkLimits, type Limits } from "./limits.ts";
 import { Server } from "./server.ts";
 
 export { type Clock, ManualClock, SystemClock, type Timer } from "./base/clock.ts";
 export type { Logger } from "./base/logger.ts";
-export { ConfigError } from "./config/sources.ts";
 export { CorruptionError, type Durability, LockedError } from "./engine/engine.ts";
 export type { Limits } from "./limits.ts";
-export { ListenError } from "./server.ts";
+export { ListenError } from "./listeners.ts";
+export { ConfigError };
 
 export interface ListenOptions {
   /** Default: 127.0.0.1 */
@@ -23,16 +31,30 @@ export interface ListenOptions {
   readonly port?: number;
 }
 
-export interface TlsListenOptions {
+export interface PortOptions {
+  /** Default 0: any free port. */
   readonly port?: number;
-  /** PEM files. */
+}
+
+export interface TlsListenOptions extends PortOptions {
+  /** PEM files, the same for all listeners. */
   readonly cert: string;
   readonly key: string;
   readonly ca?: string;
   readonly verifyPeer?: boolean;
 }
 
-export interface BrokerOptions {
+type SecureName = {
+  [N in ListenerName]: N extends `${infer P}s` ? (P extends ListenerName ? N : never) : never;
+}[ListenerName];
+type PlainName = Exclude<ListenerName, SecureName | "amqp">;
+
+/** The other ports for clients: in process only those that are asked for are opened. All listen on the host of `amqp`. */
+export type PortsOptions = { readonly [N in PlainName]?: PortOptions } & {
+  readonly [N in SecureName]?: TlsListenOptions;
+};
+
+export interface BrokerOptions extends PortsOptions {
   /** `memory:` (default), `memory:?checkpoint-dir=DIR`, `file:`, `file:/path` */
   readonly engine?: string;
   /** Where `file:` keeps its data; default ./data */
@@ -41,8 +63,6 @@ export interface BrokerOptions {
   /** With `memory:`: writes the whole state to the data directory this often. */
   readonly checkpointIntervalMs?: number;
   readonly amqp?: ListenOptions;
-  /** Listens on the host of `amqp`. */
-  readonly amqps?: TlsListenOptions;
   /** Status, health and metrics; default: false. */
   readonly http?: ListenOptions | boolean;
   /** The administrator that a first start creates; default guest, guest. */
@@ -68,9 +88,11 @@ export interface Endpoint {
   readonly port: number;
 }
 
-export interface Broker {
+/** By the name of the listener: `mqtt`, `mqtts`. */
+export type Endpoints = { readonly [N in Exclude<ListenerName, "amqp">]?: Endpoint };
+
+export interface Broker extends Endpoints {
   readonly amqp: Endpoint;
-  readonly amqps?: Endpoint;
   readonly http?: Endpoint;
   /** Closes every connection and leaves nothing behind. May be called again. */
   stop(): Promise<void>;
@@ -96,13 +118,13 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
 }
 
 function endpointOf(listener: ListenerOverview, user: string): Endpoint {
-  const { name, url, host, port } = listener;
-  return { url: name === "http" ? url : clientUrl(listener, user), host, port };
+  return { url: clientUrl(listener, user), host: listener.host, port: listener.port };
 }
 
 /** The options as the texts that the configuration is made of, so that both are checked by the same rules. */
 function layerOf(options: BrokerOptions): Map<OptionName, Given> {
-  const { amqp = {}, amqps, user, http = false } = options;
+  const { amqp = {}, user, http = false } = options;
+  const tls = tlsOf(options);
   const httpListen = http === true ? {} : http;
   const texts: Partial<Record<OptionName, string | number | undefined>> = {
     engine: options.engine ?? "memory:",
@@ -111,12 +133,11 @@ function layerOf(options: BrokerOptions): Map<OptionName, Given> {
     checkpointInterval: options.checkpointIntervalMs && `${options.checkpointIntervalMs}ms`,
     memoryBudget: options.limits?.arenaBytes ?? ARENA_BYTES,
     host: amqp.host,
-    amqpPort: amqp.port ?? 0,
-    amqpsPort: amqps && (amqps.port ?? 0),
-    tlsCert: amqps?.cert,
-    tlsKey: amqps?.key,
-    tlsCa: amqps?.ca,
-    tlsVerifyPeer: amqps?.verifyPeer ? "yes" : undefined,
+    ...portsOf({ ...options, amqp }),
+    tlsCert: tls?.cert,
+    tlsKey: tls?.key,
+    tlsCa: tls?.ca,
+    tlsVerifyPeer: tls?.verifyPeer ? "yes" : undefined,
     httpPort: httpListen === false ? "off" : (httpListen.port ?? 0),
     httpHost: httpListen === false ? undefined : httpListen.host,
     adminUser: user?.name,
@@ -130,4 +151,25 @@ function layerOf(options: BrokerOptions): Map<OptionName, Given> {
     layer.set(name as OptionName, { text: `${value}`, place: `option ${flagName(name)}` });
   }
   return layer;
+}
+
+function portsOf(options: BrokerOptions): Partial<Record<OptionName, string | number>> {
+  const ports = CLIENT_PORTS.map((name) => {
+    const asked = options[listenerName(name)];
+    return [name, asked === undefined ? "off" : (asked.port ?? 0)];
+  });
+  return Object.fromEntries(ports);
+}
+
+/** One certificate for all ports. @throws ConfigError when they name different ones */
+function tlsOf(options: BrokerOptions): TlsListenOptions | undefined {
+  const given = CLIENT_PORTS.filter(isSecure)
+    .map((name) => options[listenerName(name)] as TlsListenOptions | undefined)
+    .filter((tls) => tls !== undefined);
+  const texts = given.map(({ cert, key, ca, verifyPeer = false }) =>
+    JSON.stringify([cert, key, ca, verifyPeer]),
+  );
+  if (new Set(texts).size > 1)
+    throw new ConfigError("all TLS ports share one certificate, key and authority");
+  return given[0];
 }

@@ -1,15 +1,45 @@
-import type { OptionName } from "./config.ts";
+import type { ClientPort, Settings } from "./config.ts";
+import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
-import type { Protocol } from "./wire/protocol.ts";
+import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
+
+/**
+ * Every protocol that is spoken. To add one:
+ *
+ * 1. `wire/X/index.ts` exports a `Protocol<XSettings>`; its own settings are the type parameter.
+ * 2. `config.ts`, LISTENERS: `...ports("mqtt", "MQTT", 1883, 8883)` declares `mqttPort` and `mqttsPort`;
+ *    beside it one `option` for each setting. `UPDATE_DOCS=1 npx vitest run test/shell/options.test.ts`.
+ * 3. Here one entry, such as
+ *    `entry({ protocol: mqtt, ports: ["mqttPort", "mqttsPort"], settings: (all) => ({ receiveMax: all.mqttReceiveMax }) })`.
+ *    What differs between its listeners comes from `listenerOptions` and arrives as `transport.listener.options`.
+ *
+ * The listeners, the refusals of a configuration, the banner, `startBroker({ mqtt: { port: 0 } })` and
+ * `broker.mqtt.url` follow from that.
+ */
+export const PROTOCOLS: readonly ProtocolEntry[] = [
+  entry({ protocol: amqp091, ports: ["amqpPort", "amqpsPort"] }),
+];
 
 export interface ProtocolEntry {
-  readonly protocol: Protocol;
-  /** Option with the port for plain TCP, and for TLS. */
-  readonly port: "amqpPort" & OptionName;
-  readonly securePort: "amqpsPort" & OptionName;
+  readonly protocol: Omit<Protocol, "acceptor">;
+  readonly ports: readonly ClientPort[];
+  /** One for all its listeners. */
+  acceptor(context: Omit<ProtocolContext, "settings">, settings: Settings): ConnectionAcceptor;
+  listenerOptions(settings: Settings, port: ClientPort): object;
 }
 
-/** Every protocol that is spoken: one line each. */
-export const PROTOCOLS: readonly ProtocolEntry[] = [
-  { protocol: amqp091, port: "amqpPort", securePort: "amqpsPort" },
-];
+interface Declaration<S> {
+  readonly protocol: Protocol<S>;
+  readonly ports: readonly ClientPort[];
+  /** What the protocol is given of the broker's settings, as `context.settings`. */
+  readonly settings?: (all: Settings) => S;
+  readonly listenerOptions?: (all: Settings, port: ClientPort) => object;
+}
+
+/** Forgets the type of a protocol's settings once it is known that they fit. */
+function entry<S>(declaration: Declaration<S>): ProtocolEntry {
+  const { protocol, ports, settings = () => ({}) as S, listenerOptions = () => ({}) } = declaration;
+  const acceptor: ProtocolEntry["acceptor"] = (context, all) =>
+    protocol.acceptor({ ...context, settings: settings(all) });
+  return { protocol, ports, acceptor, listenerOptions };
+}

@@ -1,18 +1,15 @@
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { TlsOptions } from "node:tls";
 import type { Admin, AdminSource, ListenerOverview } from "./admin/index.ts";
 import { Arena } from "./base/arena.ts";
 import { type Clock, SystemClock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import { Turn } from "./base/turn.ts";
 import { openBroker, type RunningBroker } from "./broker/open.ts";
-import { namesAdmin, type OptionName, type Settings } from "./config.ts";
+import { namesAdmin, type Settings } from "./config.ts";
 import { dataDirectoryOf, openEngine } from "./engines.ts";
 import type { Limits } from "./limits.ts";
-import { type ConnectionBudget, Listener } from "./net/listener.ts";
-import type { ConnectionAcceptor } from "./net/transport.ts";
-import { PROTOCOLS, type ProtocolEntry } from "./protocols.ts";
+import { ClientListeners, ListenError, readTls } from "./listeners.ts";
+import { PROTOCOLS } from "./protocols.ts";
 import { PRODUCT, RABBITMQ_VERSION, VERSION } from "./version.ts";
 
 /** Pages that are never touched cost nothing; what is in use is bounded by the budgets, not by the mapping. */
@@ -25,28 +22,6 @@ export interface ServerOptions {
   readonly logger: Logger;
 }
 
-type PortOption = ProtocolEntry["port" | "securePort"];
-type ListenerParts = Omit<Parameters<typeof Listener.listen>[0], "host" | "port">;
-
-/** A port that could not be opened, with the options that say which one it is. */
-export class ListenError extends Error {
-  override readonly name = "ListenError";
-  readonly code: string;
-  readonly host: string;
-  readonly port: number;
-  readonly portOption: OptionName;
-  readonly hostOption: OptionName;
-
-  constructor(cause: Error, host: string, port: number, portOption: OptionName, hostOption: OptionName) {
-    super(`cannot listen on ${host} port ${port}: ${cause.message}`, { cause });
-    this.code = (cause as NodeJS.ErrnoException).code ?? "";
-    this.host = host;
-    this.port = port;
-    this.portOption = portOption;
-    this.hostOption = hostOption;
-  }
-}
-
 /**
  * A whole broker: the only place that knows all its parts. Opened from the bottom up, closed from
  * the top down; what fails to open closes what was opened before it.
@@ -57,8 +32,7 @@ export class Server {
   broker: RunningBroker | null = null;
   private readonly options: ServerOptions;
   private readonly closers: (() => Promise<void>)[] = [];
-  private readonly clientListeners: Listener[] = [];
-  private readonly acceptors: ConnectionAcceptor[] = [];
+  private clients: ClientListeners | null = null;
   private phase: "starting" | "serving" | "draining" = "starting";
   private closing: Promise<void> | null = null;
 
@@ -126,41 +100,11 @@ export class Server {
     const version = product === PRODUCT ? VERSION : RABBITMQ_VERSION;
     const platform = `${PRODUCT} ${VERSION}, Node.js ${process.versions.node}`;
     const context = { broker, clock: socketClock, turn, logger, limits, product, version, platform };
-    const budget: ConnectionBudget = { open: 0, max: limits.connectionsMax };
-    this.closers.push(() => this.closeListeners());
-    for (const { protocol, port, securePort } of PROTOCOLS) {
-      const acceptor = protocol.acceptor(context);
-      this.acceptors.push(acceptor);
-      const parts: ListenerParts = {
-        acceptor,
-        arena,
-        turn,
-        clock: socketClock,
-        logger,
-        outputHighWaterBytes: limits.outputHighWaterBytes,
-        budget,
-      };
-      await this.listen(protocol.scheme, port, parts);
-      if (tls !== null) await this.listen(`${protocol.scheme}s`, securePort, { ...parts, tls });
-    }
+    const clients = new ClientListeners({ settings, arena, tls, context });
+    this.clients = clients;
+    this.closers.push(() => clients.close());
+    await clients.open((scheme, name, address) => this.announce(scheme, name, address));
     this.phase = "serving";
-  }
-
-  private async listen(scheme: string, option: PortOption, parts: ListenerParts): Promise<void> {
-    const { [option]: port, host } = this.options.settings;
-    if (port === null) return;
-    const listener = await Listener.listen({ host, port, ...parts }).catch((error: Error) => {
-      throw new ListenError(error, host, port, option, "host");
-    });
-    this.clientListeners.push(listener);
-    this.announce(scheme, listener.address);
-  }
-
-  /** All at once: nobody gets in by one port while another says goodbye. */
-  private async closeListeners(): Promise<void> {
-    const { shutdownGrace } = this.options.settings;
-    await Promise.all(this.clientListeners.map((listener) => listener.close(shutdownGrace)));
-    for (const acceptor of this.acceptors) acceptor.close();
   }
 
   private async openAdmin(): Promise<Admin | null> {
@@ -173,7 +117,7 @@ export class Server {
       throw new ListenError(error, host, port, "httpPort", hostOption);
     });
     this.closers.push(() => admin.close());
-    this.announce("http", admin.address);
+    this.announce("http", "http", admin.address);
     return admin;
   }
 
@@ -181,7 +125,7 @@ export class Server {
     const { engine, durability } = this.options.settings;
     return {
       stats: () => this.broker?.stats() ?? null,
-      connections: () => this.clientListeners.reduce((sum, listener) => sum + listener.connectionCount, 0),
+      connections: () => this.clients?.connectionCount ?? 0,
       overview: () => ({
         product: PRODUCT,
         version: VERSION,
@@ -194,13 +138,9 @@ export class Server {
     };
   }
 
-  private announce(name: string, { host, port }: { host: string; port: number }): void {
-    this.listeners.push({
-      name,
-      url: `${name}://${host.includes(":") ? `[${host}]` : host}:${port}`,
-      host,
-      port,
-    });
+  private announce(scheme: string, name: string, { host, port }: { host: string; port: number }): void {
+    const url = `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+    this.listeners.push({ name, url, host, port });
   }
 
   private async closeAll(): Promise<void> {
@@ -212,14 +152,4 @@ export class Server {
     }
     if (failures.length > 0) throw new AggregateError(failures, "not everything closed cleanly");
   }
-}
-
-/** The default is left to the broker: guest, who may log in over loopback only. */
-async function readTls(settings: Settings): Promise<TlsOptions | null> {
-  const { tlsCert, tlsKey, tlsCa, tlsVerifyPeer } = settings;
-  if (tlsCert === null || tlsKey === null) return null;
-  const [cert, key] = await Promise.all([readFile(tlsCert), readFile(tlsKey)]);
-  const ca = tlsCa === null ? {} : { ca: await readFile(tlsCa) };
-  // A certificate that is asked for but not demanded lets clients log in with it all the same.
-  return { cert, key, ...ca, requestCert: tlsCa !== null, rejectUnauthorized: tlsVerifyPeer };
 }

@@ -18,11 +18,12 @@ export function banner({ settings, listeners, dataDirectory }: BannerFacts): str
     ["data", dataDirectory === null ? kept : `${kept}  (durability ${settings.durability})`],
     ...listeners.map(({ name, url }) => [name, `${url}${LISTENER_NOTES[name] ?? ""}`]),
   ];
+  const width = Math.max(6, ...rows.map(([name]) => name!.length));
   const warnings = exposureWarnings(settings, listeners).map((text) => `\nWarning: ${text}`);
   return `${[
     `${PRODUCT} ${VERSION}`,
     "",
-    ...rows.map(([name, text]) => `  ${name!.padEnd(6)} ${text}`),
+    ...rows.map(([name, text]) => `  ${name!.padEnd(width)} ${text}`),
     ...firstMessage(settings, listeners),
     ...warnings,
   ].join("\n")}\n\n`;
@@ -46,10 +47,15 @@ function firstMessage(settings: Settings, listeners: readonly ListenerOverview[]
   ];
 }
 
+/** Where clients take user and password from the URL. */
+const USER_IN_URL = /^(amqp|mqtt|stomp)s?:/;
+const UNENCRYPTED = /^(amqp|kafka|mqtt|stomp|ws):/;
+
 /** A URL that a client on this machine can use: nobody connects to 0.0.0.0. */
-export function clientUrl({ name, host, port }: ListenerOverview, user: string): string {
+export function clientUrl({ url, host, port }: ListenerOverview, user: string): string {
   const reachable = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
-  return `${name}://${user}@${isIP(reachable) === 6 ? `[${reachable}]` : reachable}:${port}`;
+  const authority = `${isIP(reachable) === 6 ? `[${reachable}]` : reachable}:${port}`;
+  return `${url.slice(0, url.indexOf(":"))}://${USER_IN_URL.test(url) ? `${user}@` : ""}${authority}`;
 }
 
 function isLoopback(host: string): boolean {
@@ -61,8 +67,11 @@ export function exposureWarnings(settings: Settings, listeners: readonly Listene
   const exposed = listeners.filter(({ host }) => !isLoopback(host));
   if (exposed.length === 0) return [];
   const warnings = [`reachable from other machines: ${exposed.map(({ url }) => url).join(", ")}`];
-  if (exposed.some(({ name }) => name === "amqp")) {
-    warnings.push("amqp is not encrypted: passwords and messages can be read on the way; see amqps-port");
+  const plain = exposed.filter(({ url }) => UNENCRYPTED.test(url)).map(({ name }) => name);
+  if (plain.length > 0) {
+    warnings.push(
+      `not encrypted: ${plain.join(", ")}: passwords and messages can be read on the way; see tls-cert`,
+    );
   }
   if (exposed.some(({ name }) => name === "http")) {
     warnings.push("http asks for no password: whoever reaches it sees this broker's figures; see http-host");

@@ -1,7 +1,7 @@
 import { ConfigError } from "../config/sources.ts";
 import { environmentName, flagName, OPTIONS, type OptionName } from "../config.ts";
 import { CorruptionError, LockedError } from "../engine/engine.ts";
-import { ListenError } from "../server.ts";
+import { ListenError } from "../listeners.ts";
 
 /** What went wrong with a start, in words that say what to do. A surprise keeps its stack. */
 export function explain(error: unknown): string {

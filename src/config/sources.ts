@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import {
+  CLIENT_PORTS,
   ENVIRONMENT_PREFIX,
   environmentName,
   flagName,
+  isSecure,
   limitsOf,
   OPTION_NAMES,
   OPTIONS,
@@ -160,13 +162,19 @@ function machineMemory(): number {
 function contradictions(settings: Settings, given: ReadonlyMap<OptionName, Given>): string[] {
   const isSet = (name: OptionName) => given.get(name)?.place !== DEFAULT_PLACE;
   const { engine } = settings;
+  const open = CLIENT_PORTS.filter((name) => settings[name] !== null);
+  const secure = open.find(isSecure);
+  const securePorts = CLIENT_PORTS.filter(isSecure).map(flagName).join(", ");
   const rules: [boolean, string][] = [
     [(settings.tlsCert === null) !== (settings.tlsKey === null), "tls-cert and tls-key go together"],
-    [settings.amqpsPort !== null && settings.tlsCert === null, "amqps-port needs tls-cert and tls-key"],
+    [
+      secure !== undefined && settings.tlsCert === null,
+      `${flagName(secure ?? "")} needs tls-cert and tls-key`,
+    ],
     [settings.tlsVerifyPeer && settings.tlsCa === null, "tls-verify-peer needs tls-ca"],
     [
-      (settings.tlsCert ?? settings.tlsCa) !== null && settings.amqpsPort === null,
-      "tls-cert and tls-ca act on amqps-port, which is off",
+      (settings.tlsCert ?? settings.tlsCa) !== null && secure === undefined,
+      `tls-cert and tls-ca act on ${securePorts}: off`,
     ],
     [
       settings.checkpointInterval !== null && settings.durability !== "memory",
@@ -182,7 +190,7 @@ function contradictions(settings: Settings, given: ReadonlyMap<OptionName, Given
       `admin-user needs admin-password (or ${environmentName("adminPassword")})`,
     ],
     [(settings.heartbeat ?? 0) % 1000 !== 0, "heartbeat must be whole seconds"],
-    [settings.amqpPort === null && settings.amqpsPort === null, "amqp-port and amqps-port are both off"],
+    [open.length === 0, `no port to listen on: ${CLIENT_PORTS.map(flagName).join(", ")} are off`],
   ];
   const found = rules.filter(([broken]) => broken).map(([, text]) => text);
   try {

@@ -6,20 +6,30 @@ import type { Logger } from "../base/logger.ts";
 import type { Turn } from "../base/turn.ts";
 import { Outbox } from "./outbox.ts";
 import { startReading, stopReading } from "./raw-socket.ts";
-import type { ConnectionAcceptor, ConnectionHandler, Transport } from "./transport.ts";
+import type { ConnectionAcceptor, ConnectionHandler, ListenerFacts, Transport } from "./transport.ts";
 
+/** More than this leaves the processor's cache and measured slower. */
+const READ_BYTES = 64 * 1024;
 /** Remainders up to this size keep their buffer between reads. */
 const REMAINDER_KEPT_BYTES = 4096;
 const END_GRACE_MS = 5000;
 
-/** Where reads land: the newest bytes at `at`, and room before them for what the last read left over. */
+/**
+ * Where the reads of all connections land, one after the other: the newest bytes at `at`, and room before
+ * them for what the last read left over.
+ */
 export interface Scratch {
   readonly at: number;
   readonly size: number;
-  readonly headroom: number;
+}
+
+/** @param remainderBytesMax the largest of all acceptors that will share it. Only while the arena is new. */
+export function reserveScratch(arena: Arena, remainderBytesMax: number): Scratch {
+  return { at: arena.reserve(remainderBytesMax + READ_BYTES) + remainderBytesMax, size: READ_BYTES };
 }
 
 export interface ConnectionParts {
+  readonly listener: ListenerFacts;
   readonly arena: Arena;
   readonly turn: Turn;
   readonly clock: Clock;
@@ -34,6 +44,9 @@ export interface ConnectionParts {
 export class Connection implements Transport {
   readonly name: string;
   readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
   readonly loopback: boolean;
   readonly tls: { readonly peerName: string | null; readonly version: string } | null;
   outbox: Outbox = undefined as unknown as Outbox;
@@ -53,11 +66,18 @@ export class Connection implements Transport {
   constructor(accepted: Socket, parts: ConnectionParts) {
     this.parts = parts;
     this.remoteAddress = accepted.remoteAddress ?? "";
-    this.name = `${this.remoteAddress}:${accepted.remotePort} -> ${accepted.localAddress}:${accepted.localPort}`;
+    this.remotePort = accepted.remotePort ?? 0;
+    this.localAddress = unmapped(accepted.localAddress ?? "");
+    this.localPort = accepted.localPort ?? 0;
+    this.name = `${this.remoteAddress}:${this.remotePort} -> ${accepted.localAddress}:${this.localPort}`;
     this.loopback = isLoopback(this.remoteAddress);
     this.tls = describeTls(accepted);
     this.lastReadMs = parts.clock.monotonic();
     this.lastWriteMs = this.lastReadMs;
+  }
+
+  get listener(): ListenerFacts {
+    return this.parts.listener;
   }
 
   /** Binds to the socket that will be read (the accepted one, or the one that took over its handle). */
@@ -150,7 +170,7 @@ export class Connection implements Transport {
       this.remainderBytes = 0;
       return;
     }
-    if (left > this.parts.scratch.headroom) {
+    if (left > this.parts.acceptor.remainderBytesMax) {
       this.failure = new Error("the protocol left more unread than it may");
       this.destroy();
       return;
@@ -170,6 +190,11 @@ export class Connection implements Transport {
     this.outbox.close();
     this.parts.closed(this);
   }
+}
+
+/** A socket that listens for both families calls IPv4 ::ffff:192.0.2.1. */
+function unmapped(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
 }
 
 function isLoopback(address: string): boolean {

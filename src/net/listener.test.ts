@@ -4,6 +4,7 @@ import { Arena, BLOCK_BYTES, LARGE_CHUNK_BYTES } from "../base/arena.ts";
 import { SystemClock } from "../base/clock.ts";
 import { silentLogger } from "../base/logger.ts";
 import { Turn } from "../base/turn.ts";
+import { reserveScratch } from "./connection.ts";
 import { type ConnectionBudget, Listener, type ListenerOptions } from "./listener.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "./transport.ts";
 
@@ -45,11 +46,14 @@ const acceptor: ConnectionAcceptor = {
 };
 
 async function listen(options: Partial<ListenerOptions> = {}): Promise<Listener> {
+  const arena = new Arena(16 * BLOCK_BYTES);
   const listener = await Listener.listen({
+    name: "test",
     host: "127.0.0.1",
     port: 0,
     acceptor,
-    arena: new Arena(16 * BLOCK_BYTES),
+    arena,
+    scratch: reserveScratch(arena, acceptor.remainderBytesMax),
     turn: new Turn(),
     clock: new SystemClock(),
     logger: silentLogger,

@@ -6,14 +6,14 @@ import type { Logger } from "../base/logger.ts";
 import type { Turn } from "../base/turn.ts";
 import { Connection, type ConnectionParts, type Scratch } from "./connection.ts";
 import { adoptWithBuffer } from "./raw-socket.ts";
-import type { ConnectionAcceptor } from "./transport.ts";
+import type { ConnectionAcceptor, ListenerFacts } from "./transport.ts";
 
-/** More than this leaves the processor's cache and measured slower. */
-const READ_BYTES = 64 * 1024;
 /** Before connections are cut at a stop without grace. */
 const GOODBYE_MS = 50;
 /** For sockets that were cut to be gone. */
 const CUT_MS_MAX = 1000;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Connections that are open and may be, on all listeners that share it. */
 export interface ConnectionBudget {
@@ -22,12 +22,17 @@ export interface ConnectionBudget {
 }
 
 export interface ListenerOptions {
+  /** What the listener is called. */
+  readonly name: string;
   readonly host: string;
   /** 0 picks a free port. */
   readonly port: number;
   readonly tls?: TlsOptions;
   readonly acceptor: ConnectionAcceptor;
+  /** For its connections to see as `transport.listener.options`. */
+  readonly protocolOptions?: object;
   readonly arena: Arena;
+  readonly scratch: Scratch;
   readonly turn: Turn;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -48,13 +53,12 @@ export class Listener {
     server: Server,
     connections: Set<Connection>,
     sockets: Set<Socket>,
-    host: string,
-    port: number,
+    address: { readonly host: string; readonly port: number },
   ) {
     this.server = server;
     this.connections = connections;
     this.sockets = sockets;
-    this.address = { host, port };
+    this.address = address;
   }
 
   /** @throws the system's error, e.g. EADDRINUSE */
@@ -62,7 +66,8 @@ export class Listener {
     const connections = new Set<Connection>();
     const sockets = new Set<Socket>();
     const { budget, logger } = options;
-    const parts = partsOf(options, connections);
+    const facts: Mutable<ListenerFacts> = factsOf(options);
+    const parts = partsOf(options, facts, connections);
     const accept = (socket: Socket): void => {
       socket.on("error", () => {});
       if (!server.listening) {
@@ -93,8 +98,8 @@ export class Listener {
     });
     server.on("error", (error) => options.logger.error({ error: error.message }, "accepting failed"));
     const address = server.address();
-    const port = typeof address === "object" && address !== null ? address.port : options.port;
-    return new Listener(server, connections, sockets, options.host, port);
+    if (typeof address === "object" && address !== null) facts.port = address.port;
+    return new Listener(server, connections, sockets, facts);
   }
 
   get connectionCount(): number {
@@ -136,16 +141,22 @@ function track(server: Server, sockets: Set<Socket>): void {
   });
 }
 
-function partsOf(options: ListenerOptions, connections: Set<Connection>): ConnectionParts {
-  const headroom = options.acceptor.remainderBytesMax;
-  const base = options.arena.reserve(headroom + READ_BYTES);
-  const scratch: Scratch = { at: base + headroom, size: READ_BYTES, headroom };
+function factsOf({ name, host, port, tls, protocolOptions = {} }: ListenerOptions): ListenerFacts {
+  return { name, host, port, secure: tls !== undefined, options: protocolOptions };
+}
+
+function partsOf(
+  options: ListenerOptions,
+  listener: ListenerFacts,
+  connections: Set<Connection>,
+): ConnectionParts {
   return {
+    listener,
     arena: options.arena,
     turn: options.turn,
     clock: options.clock,
     logger: options.logger,
-    scratch,
+    scratch: options.scratch,
     acceptor: options.acceptor,
     highWaterBytes: options.outputHighWaterBytes,
     closed: (connection) => {

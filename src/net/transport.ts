@@ -1,11 +1,33 @@
 import type { Outbox } from "./outbox.ts";
 
+/** The listener that a connection came in by. */
+export interface ListenerFacts {
+  /** "amqp", "mqtts", as in the banner. */
+  readonly name: string;
+  /** As configured: may be a wildcard. */
+  readonly host: string;
+  /** The real one, also where any free port was asked for. */
+  readonly port: number;
+  readonly secure: boolean;
+  /** What is set for this listener alone: filled in protocols.ts, its shape is known to the protocol. */
+  readonly options: object;
+}
+
 /** What a protocol sees of a connection. */
 export interface Transport {
   readonly outbox: Outbox;
   /** "127.0.0.1:40312 -> 127.0.0.1:5672" */
   readonly name: string;
   readonly remoteAddress: string;
+  readonly remotePort: number;
+  /**
+   * The address that the client itself connected to, never a wildcard: what it can reach this broker by,
+   * unless something between them translates addresses. IPv4 is written as IPv4.
+   */
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly listener: ListenerFacts;
+  /** The client is on this machine. */
   readonly loopback: boolean;
   /** Set on TLS connections. */
   readonly tls: { readonly peerName: string | null; readonly version: string } | null;
@@ -40,7 +62,11 @@ export interface ConnectionHandler {
 }
 
 export interface ConnectionAcceptor {
-  /** Largest unconsumed remainder that `read` may leave, in bytes. */
+  /**
+   * Largest unconsumed remainder that `read` may leave, in bytes. A remainder is copied with every read,
+   * and its maximum is reserved in the arena: enough for heads, not for bodies. What is larger (a
+   * message of megabytes) is consumed piece by piece into memory of the protocol's own.
+   */
   readonly remainderBytesMax: number;
   accept(transport: Transport): ConnectionHandler;
   /** No connection is left and none will come: lets go of whatever it listens to. */

@@ -6,13 +6,14 @@ import type { Limits } from "../limits.ts";
 import type { RecordReader } from "../message/reader.ts";
 import type { ConnectionAcceptor } from "../net/transport.ts";
 
-/** What every protocol is given. */
-export interface ProtocolContext {
+/** What every protocol is given. `Settings` are its own, filled in by protocols.ts. */
+export interface ProtocolContext<Settings = unknown> {
   readonly broker: Broker;
   readonly clock: Clock;
   readonly turn: Turn;
   readonly logger: Logger;
   readonly limits: Limits;
+  readonly settings: Settings;
   /** What the server says it is: clients choose their ways by product and version. */
   readonly product: string;
   readonly version: string;
@@ -20,13 +21,17 @@ export interface ProtocolContext {
   readonly platform: string;
 }
 
-/** A wire protocol: the only thing server.ts knows of it. */
-export interface Protocol {
+/** A wire protocol: the only thing the shell knows of it. protocols.ts tells how to add one. */
+export interface Protocol<Settings = unknown> {
   readonly name: string;
-  /** URL scheme of its listener, for the banner. */
+  /** URL scheme of its listeners; over TLS with an "s" behind it. */
   readonly scheme: string;
   /** Origin number of its messages, and what can be asked of them. */
   readonly origin: number;
   readonly reader: RecordReader;
-  acceptor(context: ProtocolContext): ConnectionAcceptor;
+  /**
+   * Called once, and only if it listens anywhere: what its listeners share lives in the acceptor, what
+   * differs between them is `transport.listener`.
+   */
+  acceptor(context: ProtocolContext<Settings>): ConnectionAcceptor;
 }

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { FREE_PORTS } from "../support/free-ports.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
-/** The command line as a user runs it, with nothing of this process's environment but PATH. */
+/** The command line as a user runs it, with nothing of this process's environment but PATH; ports are free ones. */
 export class PolymqCli {
   output = "";
   readonly exited: Promise<number | null>;
@@ -11,7 +12,7 @@ export class PolymqCli {
 
   constructor(args: readonly string[], environment: Record<string, string> = {}) {
     this.child = spawn(process.execPath, [MAIN, ...args], {
-      env: { PATH: process.env.PATH, ...environment },
+      env: { PATH: process.env.PATH, ...FREE_PORTS, ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child.stdout!.on("data", (chunk) => this.collect(chunk));

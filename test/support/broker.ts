@@ -47,21 +47,32 @@ function withGuest(url: string): string {
   return url.includes("@") ? url : url.replace("amqp://", "amqp://guest:guest@");
 }
 
-/** A broker in this process with its inside in reach: for what no protocol can change yet. */
+/**
+ * A broker in this process with its inside in reach: for what no protocol can change yet. AMQP alone
+ * listens, unless `texts` has more ports.
+ */
 export async function startServer(texts: Record<string, string> = {}) {
-  const [{ configure }, { limitsOf }, { Server }, { SystemClock }, { silentLogger }] = await Promise.all([
-    import("../../src/config/sources.ts"),
-    import("../../src/config.ts"),
-    import("../../src/server.ts"),
-    import("../../src/base/clock.ts"),
-    import("../../src/base/logger.ts"),
-  ]);
-  const all = { engine: "memory:", amqpPort: "0", httpPort: "off", shutdownGrace: "0ms", ...texts };
+  const [{ configure }, { CLIENT_PORTS, limitsOf }, { Server }, { SystemClock }, { silentLogger }] =
+    await Promise.all([
+      import("../../src/config/sources.ts"),
+      import("../../src/config.ts"),
+      import("../../src/server.ts"),
+      import("../../src/base/clock.ts"),
+      import("../../src/base/logger.ts"),
+    ]);
+  const ports = Object.fromEntries(CLIENT_PORTS.map((name) => [name, name === "amqpPort" ? "0" : "off"]));
+  const all = { engine: "memory:", ...ports, httpPort: "off", shutdownGrace: "0ms", ...texts };
   const layer = new Map(Object.entries(all).map(([name, text]) => [name, { text, place: "test" }]));
   const { settings } = configure([layer as Parameters<typeof configure>[0][number]]);
   const limits = limitsOf(settings);
   const server = await Server.start({ settings, limits, clock: new SystemClock(), logger: silentLogger });
   await server.broker!.access.ready;
   const port = (name: string) => server.listeners.find((listener) => listener.name === name)?.port;
-  return { server, broker: server.broker!, address: `127.0.0.1:${port("amqp")}`, stop: () => server.close() };
+  return {
+    server,
+    broker: server.broker!,
+    address: `127.0.0.1:${port("amqp")}`,
+    port,
+    stop: () => server.close(),
+  };
 }

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { FREE_PORTS } from "./free-ports.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 const READY_WITHIN_MS = 30_000;
@@ -38,12 +39,12 @@ export class PolymqProcess {
   }
 
   async start(): Promise<void> {
-    const ports = ["--amqp-port", "0", "--http-port", "0"];
-    const args = [MAIN, "serve", "--data-dir", this.options.dataDir, ...ports, "--log-level", "warn"];
+    const http = ["--http-port", "0"];
+    const args = [MAIN, "serve", "--data-dir", this.options.dataDir, ...http, "--log-level", "warn"];
     this.output = "";
     this.exitCode = undefined;
     this.child = spawn(process.execPath, [...args, ...(this.options.args ?? [])], {
-      env: { ...process.env, ...this.options.env },
+      env: { ...process.env, ...FREE_PORTS, ...this.options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.exited = new Promise((resolve) => {

@@ -34,6 +34,10 @@ export class FakePeer implements Transport {
   readonly outbox: Outbox;
   readonly name = "client -> server";
   readonly remoteAddress = "127.0.0.1";
+  readonly remotePort = 40_000;
+  readonly localAddress = "127.0.0.1";
+  readonly localPort = 5672;
+  readonly listener = { name: "amqp", host: "127.0.0.1", port: 5672, secure: false, options: {} };
   readonly loopback = true;
   readonly tls: Transport["tls"] = null;
   lastReadMs = 0;
@@ -78,6 +82,7 @@ export class FakePeer implements Transport {
       turn: new Turn(),
       logger: { ...silentLogger, error: failed },
       limits: { ...DEFAULT_LIMITS, ...limits },
+      settings: {},
       product: "RabbitMQ",
       platform: "PolyMQ",
       version: "4.0.0",
