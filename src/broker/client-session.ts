@@ -3,6 +3,8 @@ import type { Durability } from "../engine/engine.ts";
 import type { Annotations } from "../message/record.ts";
 import type { Access } from "./access/access.ts";
 import type { Consumer } from "./consumer.ts";
+import { GroupSession } from "./groups/control.ts";
+import type { Groups } from "./groups/groups.ts";
 import type { Principal } from "./index.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Queue } from "./queue.ts";
@@ -31,6 +33,7 @@ export interface ClientSessionParts {
   readonly shard: Shard;
   readonly topology: Topology;
   readonly access: Access;
+  readonly groups: Groups;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;
@@ -39,6 +42,7 @@ export interface ClientSessionParts {
 
 /** A client's session: the topology half is inherited, publishing and consuming are here. */
 export class ClientSession extends ControlSession implements Session {
+  readonly groups: GroupSession;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
   private readonly ledgers = new Set<Ledger>();
@@ -46,6 +50,7 @@ export class ClientSession extends ControlSession implements Session {
   constructor(parts: ClientSessionParts) {
     super(parts);
     this.shard = parts.shard;
+    this.groups = new GroupSession(parts.groups.space(this.namespace), this.grants);
     this.onClosed = parts.closed;
   }
 

@@ -4,6 +4,7 @@ import type { Counters } from "./stats.ts";
 import type { Owner } from "./types.ts";
 
 export type { AlarmListener } from "./alarms.ts";
+export * from "./groups/types.ts";
 export type { Session } from "./session.ts";
 export type { BrokerStats, Counters } from "./stats.ts";
 export * from "./stream/types.ts";

@@ -10,6 +10,7 @@ import { Access } from "./access/access.ts";
 import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
 import type { QueueFinder } from "./dead-letter.ts";
+import { Groups } from "./groups/groups.ts";
 import type { Broker, Credentials, Principal } from "./index.ts";
 import { parkingLotDeclaration } from "./parking.ts";
 import type { Queue } from "./queue.ts";
@@ -69,7 +70,8 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
   const initial = options.initialUser === undefined ? {} : { initialUser: options.initialUser };
   const access = await Access.open(engine.meta, { ...initial, clock });
   await shard.recover();
-  return new RunningBroker(options, shard, topology, access);
+  const groups = new Groups({ meta: engine.meta, clock, streams: { idOf: () => null } });
+  return new RunningBroker(options, shard, topology, access, groups);
 }
 
 /** A broker that serves. */
@@ -77,6 +79,7 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly shard: Shard;
   readonly topology: Topology;
   readonly access: Access;
+  readonly groups: Groups;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
   private readonly sessions = new Set<ClientSession>();
@@ -85,11 +88,12 @@ export class RunningBroker implements Broker, EngineObserver {
   private writtenBytes = 0;
   private onRound: (seconds: number) => void = () => {};
 
-  constructor(options: BrokerOptions, shard: Shard, topology: Topology, access: Access) {
+  constructor(options: BrokerOptions, shard: Shard, topology: Topology, access: Access, groups: Groups) {
     this.options = options;
     this.shard = shard;
     this.topology = topology;
     this.access = access;
+    this.groups = groups;
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
       engine,
@@ -139,6 +143,7 @@ export class RunningBroker implements Broker, EngineObserver {
       shard: this.shard,
       topology: this.topology,
       access: this.access,
+      groups: this.groups,
       principal,
       namespace,
       owner,
@@ -221,6 +226,7 @@ export class RunningBroker implements Broker, EngineObserver {
   async close(): Promise<void> {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
+    this.groups.stop();
     await this.access.ready;
     await this.shard.close();
   }

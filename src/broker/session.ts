@@ -1,4 +1,5 @@
 import type { Table } from "../message/values.ts";
+import type { GroupControl } from "./groups/types.ts";
 import type {
   CommitWaiter,
   ConsumeOptions,
@@ -23,6 +24,8 @@ export interface Session {
   readonly namespace: string;
   readonly user: string;
   readonly owner: Owner;
+  /** Groups of readers of this namespace's streams. */
+  readonly groups: GroupControl;
 
   exchangeDeclare(declaration: ExchangeDeclaration): void;
   /** @throws BrokerError exchange-not-found */
