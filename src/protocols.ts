@@ -1,6 +1,7 @@
 import type { ClientPort, Settings } from "./config.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
+import { kafka } from "./wire/kafka/index.ts";
 import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
 
 /**
@@ -18,6 +19,22 @@ import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
  */
 export const PROTOCOLS: readonly ProtocolEntry[] = [
   entry({ protocol: amqp091, ports: ["amqpPort", "amqpsPort"] }),
+  entry({
+    protocol: kafka,
+    ports: ["kafkaPort", "kafkasPort"],
+    settings: (all) => ({
+      nodeId: all.kafkaNodeId,
+      namespace: "/",
+      autoCreateTopics: all.kafkaAutoCreateTopics,
+      partitionsDefault: all.kafkaNumPartitions,
+      requestBytesMax: all.kafkaMaxRequestBytes,
+      idleMsMax: all.kafkaIdleTimeout,
+      anonymousUser: all.kafkaAnonymousUser,
+    }),
+    listenerOptions: (all, port) => ({
+      advertised: port === "kafkasPort" ? all.kafkasAdvertised : all.kafkaAdvertised,
+    }),
+  }),
 ];
 
 export interface ProtocolEntry {
