@@ -118,6 +118,13 @@ const LISTENERS = {
     help: "product that AMQP clients are told they talk to; some choose their ways by it",
   }),
   ...ports("kafka", "Kafka", 9092, 9093),
+  ...ports("stomp", "STOMP", 61613, 61614),
+  stompDialect: option({
+    file: "stomp.dialect",
+    type: choice("rabbitmq", "activemq"),
+    default: "rabbitmq",
+    help: "whose destinations and headers STOMP clients use",
+  }),
   httpPort: option({
     file: "http.port",
     type: orOff(PORT),

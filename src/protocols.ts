@@ -3,6 +3,7 @@ import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
 import { kafka } from "./wire/kafka/index.ts";
 import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
+import { stomp } from "./wire/stomp/index.ts";
 
 /**
  * Every protocol that is spoken. To add one:
@@ -34,6 +35,11 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
     listenerOptions: (all, port) => ({
       advertised: port === "kafkasPort" ? all.kafkasAdvertised : all.kafkaAdvertised,
     }),
+  }),
+  entry({
+    protocol: stomp,
+    ports: ["stompPort", "stompsPort"],
+    listenerOptions: ({ stompDialect }) => ({ dialect: stompDialect }),
   }),
 ];
 

@@ -1,4 +1,4 @@
-import type { Principal, Session } from "../../broker/index.ts";
+import type { Principal, Rights, Session } from "../../broker/index.ts";
 import type { ConnectionHandler, ListenerFacts, Transport } from "../../net/transport.ts";
 import { type AnswerSource, Answers, PendingCall } from "./answers.ts";
 import { unsupportedApiVersions } from "./api/api-versions.ts";
@@ -41,6 +41,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   private readonly frames: FrameReader;
   private readonly answers: Answers;
   private openSession: Session | null = null;
+  private openRights: Rights | null = null;
   private live = true;
   /** Reasons not to take requests now. */
   private holds = 0;
@@ -285,14 +286,20 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   }
 
   get session(): Session {
-    if (this.openSession === null) throw new KafkaError("SASL_AUTHENTICATION_FAILED", "nobody has logged in");
+    if (this.openSession === null) throw notLoggedIn();
     return this.openSession;
+  }
+
+  get rights(): Rights {
+    if (this.openRights === null) throw notLoggedIn();
+    return this.openRights;
   }
 
   login(principal: Principal): void {
     const { context, settings } = this.node;
     const owner = { connectionName: this.transport.name };
     const session = context.broker.openSession(principal, settings.namespace, owner);
+    this.openRights = context.broker.rights(principal, settings.namespace, this.remoteAddress);
     this.openSession?.close();
     this.openSession = session;
     this.principal = principal;
@@ -325,4 +332,8 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     this.answers.close();
     this.transport.end();
   }
+}
+
+function notLoggedIn(): KafkaError {
+  return new KafkaError("SASL_AUTHENTICATION_FAILED", "nobody has logged in");
 }
