@@ -3,8 +3,8 @@ import type { Durability } from "../engine/engine.ts";
 import type { Annotations } from "../message/record.ts";
 import type { Access } from "./access/access.ts";
 import type { Consumer } from "./consumer.ts";
-import { GroupSession } from "./groups/control.ts";
 import type { Groups } from "./groups/groups.ts";
+import type { GroupSpace } from "./groups/space.ts";
 import type { Principal } from "./index.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Queue } from "./queue.ts";
@@ -48,7 +48,7 @@ export interface ClientSessionParts {
 
 /** A client's session: the topology half is inherited, publishing and consuming are here. */
 export class ClientSession extends ControlSession implements Session {
-  readonly groups: GroupSession;
+  readonly groups: GroupSpace;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
   private readonly ledgers = new Set<Ledger>();
@@ -56,7 +56,7 @@ export class ClientSession extends ControlSession implements Session {
   constructor(parts: ClientSessionParts) {
     super(parts);
     this.shard = parts.shard;
-    this.groups = new GroupSession(parts.groups.space(this.namespace), this.grants);
+    this.groups = parts.groups.space(this.namespace);
     this.onClosed = parts.closed;
   }
 

@@ -4,6 +4,7 @@ import { type Offset, type OffsetRecords, Offsets } from "./offsets.ts";
 import type { GroupRecord, GroupStore } from "./store.ts";
 import type {
   FetchedOffset,
+  GroupControl,
   GroupListing,
   GroupRefusal,
   GroupSettings,
@@ -54,7 +55,7 @@ class Group {
 }
 
 /** The groups of one namespace. */
-export class GroupSpace {
+export class GroupSpace implements GroupControl {
   readonly namespace: string;
   private readonly parts: GroupParts;
   private readonly records: OffsetRecords;

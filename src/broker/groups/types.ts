@@ -211,12 +211,11 @@ export interface GroupListing {
   readonly protocolType: string;
 }
 
-/** What a protocol can do with the groups of its session's namespace. */
+/**
+ * What a protocol can do with the groups of its session's namespace. Nothing here asks for permission:
+ * that is for the protocol to do, of `Rights`, since each operation has its own answer for it.
+ */
 export interface GroupControl {
-  /** Reading in a group takes read permission on its name, deleting it configure permission. */
-  allows(access: "configure" | "read", group: string): boolean;
-
-  /** @throws BrokerError access-refused, like all below */
   join(group: string, request: JoinRequest, done: (result: JoinResult) => void): void;
   sync(group: string, request: SyncRequest, done: (result: SyncResult) => void): void;
   heartbeat(group: string, claim: MemberClaim): GroupRefusal | null;
@@ -238,7 +237,6 @@ export interface GroupControl {
 
   /** Null: there is no such group. */
   describe(group: string): GroupView | null;
-  /** Those that the user may read. */
   list(): GroupListing[];
   delete(group: string, done: (refusal: GroupRefusal | null) => void): void;
 }

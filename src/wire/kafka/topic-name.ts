@@ -1,4 +1,4 @@
-import type { Session } from "../../broker/index.ts";
+import type { Peer } from "./api.ts";
 import { CODES } from "./errors.ts";
 
 interface TopicReference {
@@ -6,14 +6,15 @@ interface TopicReference {
   readonly topicId: string;
 }
 
-/** Name of the topic that a request means by its name or its id, if the user may read it; else why not. */
+/** Name of the topic that a request means by its name or its id, if the user may do that with it; else why not. */
 export function topicName(
-  session: Session,
+  { session, rights }: Peer,
+  operation: "read" | "describe",
   byId: boolean,
   { name, topicId }: TopicReference,
 ): { readonly name: string | null; readonly code: number } {
   const meant = byId ? (session.streams.findById(topicId)?.name ?? null) : name;
   if (meant === null) return { name: null, code: CODES.UNKNOWN_TOPIC_ID };
-  if (session.streams.allows("read", meant)) return { name: meant, code: CODES.NONE };
+  if (rights.may(operation, "stream", meant)) return { name: meant, code: CODES.NONE };
   return { name: null, code: CODES.TOPIC_AUTHORIZATION_FAILED };
 }

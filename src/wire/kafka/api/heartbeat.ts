@@ -7,7 +7,7 @@ export const heartbeatHandler = defineHandler({
   api: heartbeat,
   handle({ groupId, memberId, groupInstanceId: instanceId, generationId: generation }, { peer }) {
     const { groups } = peer.session;
-    if (!groups.allows("read", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
+    if (!peer.rights.may("read", "group", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
     return { errorCode: codeOf(groups.heartbeat(groupId, { memberId, instanceId, generation })) };
   },
 });

@@ -18,7 +18,8 @@ export const joinGroupHandler = defineHandler({
     const { version, peer } = call;
     const { groupId, memberId, protocolType, sessionTimeoutMs } = request;
     const { groups } = peer.session;
-    if (!groups.allows("read", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED, memberId };
+    if (!peer.rights.may("read", "group", groupId))
+      return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED, memberId };
     const join = {
       memberId,
       instanceId: request.groupInstanceId,

@@ -12,7 +12,7 @@ export const leaveGroupHandler = defineHandler({
     const { groups } = peer.session;
     const { groupId } = request;
     if (groupId === "") return { errorCode: CODES.INVALID_GROUP_ID };
-    if (!groups.allows("read", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
+    if (!peer.rights.may("read", "group", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
     if (version < FIRST_WITH_MANY) {
       const [refusal] = groups.leave(groupId, [{ memberId: request.memberId, instanceId: null }]);
       return { errorCode: codeOf(refusal ?? null) };

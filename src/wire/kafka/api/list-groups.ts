@@ -7,9 +7,12 @@ export const listGroupsHandler = defineHandler({
   handle({ statesFilter, typesFilter }, { peer }) {
     const states = new Set(statesFilter.map((state) => state.toLowerCase()));
     const types = new Set(typesFilter.map((type) => type.toLowerCase()));
-    const all = peer.session.groups.list().map(({ name, kind, state, protocolType }) => {
-      return { groupId: name, protocolType, groupState: STATE_NAMES[state], groupType: kind };
-    });
+    const all = peer.session.groups
+      .list()
+      .filter(({ name }) => peer.rights.may("describe", "group", name))
+      .map(({ name, kind, state, protocolType }) => {
+        return { groupId: name, protocolType, groupState: STATE_NAMES[state], groupType: kind };
+      });
     return {
       groups: all.filter(
         ({ groupState, groupType }) =>

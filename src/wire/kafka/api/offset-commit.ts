@@ -15,9 +15,9 @@ const FIRST_WITH_EPOCHS = 9;
 export const offsetCommitHandler = defineHandler({
   api: offsetCommit,
   handle(request, call) {
-    const { groups } = call.peer.session;
+    const { peer } = call;
     const { groupId, memberId } = request;
-    if (!groups.allows("read", groupId)) {
+    if (!peer.rights.may("read", "group", groupId)) {
       return answer(request, () => CODES.GROUP_AUTHORIZATION_FAILED);
     }
     const refused = refusedTopics(request, call);
@@ -26,7 +26,7 @@ export const offsetCommitHandler = defineHandler({
       instanceId: request.groupInstanceId,
       generation: request.generationIdOrMemberEpoch,
     };
-    groups.commitOffsets(groupId, claim, commitsOf(request, call, refused), (refusals) => {
+    peer.session.groups.commitOffsets(groupId, claim, commitsOf(request, call, refused), (refusals) => {
       let next = 0;
       call.answer(
         answer(request, (topic) => refused.get(topic) ?? codeIn(call.version, refusals[next++] ?? null)),
@@ -40,7 +40,7 @@ export const offsetCommitHandler = defineHandler({
 function refusedTopics({ topics }: CommitRequest, { version, peer }: Call): Map<number, number> {
   const refused = new Map<number, number>();
   topics.forEach((topic, index) => {
-    const { name, code } = topicName(peer.session, version >= 10, topic);
+    const { name, code } = topicName(peer, "read", version >= 10, topic);
     if (name === null) refused.set(index, code);
   });
   return refused;
@@ -53,7 +53,7 @@ function commitsOf(
 ): OffsetCommit[] {
   return topics.flatMap((topic, index) => {
     if (refused.has(index)) return [];
-    const stream = topicName(peer.session, version >= 10, topic).name as string;
+    const stream = topicName(peer, "read", version >= 10, topic).name as string;
     return topic.partitions.map((partition) => ({
       stream,
       partition: partition.partitionIndex,

@@ -6,15 +6,15 @@ import { offsetDelete } from "../schemas/offset-delete.ts";
 export const offsetDeleteHandler = defineHandler({
   api: offsetDelete,
   handle({ groupId, topics }, call) {
-    const { groups, streams } = call.peer.session;
-    if (!groups.allows("configure", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
-    const readable = topics.map(({ name }) => streams.allows("read", name));
+    const { rights, session } = call.peer;
+    if (!rights.may("delete", "group", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
+    const readable = topics.map(({ name }) => rights.may("read", "stream", name));
     const asked = topics.flatMap(({ name, partitions }, index) =>
       readable[index]
         ? partitions.map(({ partitionIndex }) => ({ stream: name, partition: partitionIndex }))
         : [],
     );
-    groups.deleteOffsets(groupId, asked, (refusal, refusals) => {
+    session.groups.deleteOffsets(groupId, asked, (refusal, refusals) => {
       let next = 0;
       call.answer({
         errorCode: codeOf(refusal),

@@ -1,5 +1,5 @@
-import type { FetchedOffset, MemberClaim, PartitionName, Session } from "../../../broker/index.ts";
-import { type Call, defineHandler } from "../api.ts";
+import type { FetchedOffset, MemberClaim, PartitionName } from "../../../broker/index.ts";
+import { type Call, defineHandler, type Peer } from "../api.ts";
 import { CODES } from "../errors.ts";
 import { codeOf } from "../group-codes.ts";
 import { offsetFetch } from "../schemas/offset-fetch.ts";
@@ -50,11 +50,11 @@ export const offsetFetchHandler = defineHandler({
 function fetched(wanted: Wanted, decidedOnly: boolean, { version, peer }: Call) {
   const { groups } = peer.session;
   const { groupId, claim, topics } = wanted;
-  if (!groups.allows("read", groupId)) {
+  if (!peer.rights.may("describe", "group", groupId)) {
     return refusedGroup(wanted, CODES.GROUP_AUTHORIZATION_FAILED, version);
   }
   const byId = version >= FIRST_WITH_IDS;
-  const names = topics?.map((topic) => topicName(peer.session, byId, topic)) ?? null;
+  const names = topics?.map((topic) => topicName(peer, "describe", byId, topic)) ?? null;
   const partitions = topics?.flatMap(({ partitionIndexes }, index): PartitionName[] => {
     const stream = names?.[index].name ?? null;
     return stream === null ? [] : partitionIndexes.map((partition) => ({ stream, partition }));
@@ -65,7 +65,7 @@ function fetched(wanted: Wanted, decidedOnly: boolean, { version, peer }: Call) 
     claim,
   });
   if (refusal !== null) return refusedGroup(wanted, codeOf(refusal), version);
-  if (topics === null || names === null) return { topics: everything(offsets, peer.session), errorCode: 0 };
+  if (topics === null || names === null) return { topics: everything(offsets, peer), errorCode: 0 };
   let next = 0;
   return {
     topics: topics.map(({ name, topicId, partitionIndexes }, index) => ({
@@ -82,11 +82,11 @@ function fetched(wanted: Wanted, decidedOnly: boolean, { version, peer }: Call) 
 }
 
 /** All that there is of streams that the user may read, stream by stream. */
-function everything(offsets: readonly FetchedOffset[], session: Session) {
+function everything(offsets: readonly FetchedOffset[], { rights, session }: Peer) {
   const byStream = new Map<string, FetchedOffset[]>();
   for (const offset of offsets) {
     const { stream } = offset;
-    if (!session.streams.allows("read", stream)) continue;
+    if (!rights.may("describe", "stream", stream)) continue;
     const others = byStream.get(stream);
     if (others === undefined) byStream.set(stream, [offset]);
     else others.push(offset);

@@ -7,9 +7,9 @@ import { syncGroup } from "../schemas/sync-group.ts";
 export const syncGroupHandler = defineHandler({
   api: syncGroup,
   handle(request, call) {
-    const { groups } = call.peer.session;
+    const { peer } = call;
     const { groupId } = request;
-    if (!groups.allows("read", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
+    if (!peer.rights.may("read", "group", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
     const sync = {
       memberId: request.memberId,
       instanceId: request.groupInstanceId,
@@ -18,7 +18,7 @@ export const syncGroupHandler = defineHandler({
       protocol: request.protocolName,
       assignments: new Map(request.assignments.map(({ memberId, assignment }) => [memberId, assignment])),
     };
-    groups.sync(groupId, sync, ({ refusal, protocolType, protocol, assignment }) =>
+    peer.session.groups.sync(groupId, sync, ({ refusal, protocolType, protocol, assignment }) =>
       call.answer({ errorCode: codeOf(refusal), protocolType, protocolName: protocol, assignment }),
     );
     return LATER;
