@@ -21,6 +21,10 @@ export class SessionStreams implements StreamControl {
     this.parts = parts;
   }
 
+  get defaults(): StreamConfig {
+    return this.parts.streams.defaults;
+  }
+
   create(declaration: StreamDeclaration): Stream {
     const { streams, grants, namespace, checkName } = this.parts;
     const { name } = declaration;

@@ -18,9 +18,10 @@ const NAME_BYTES_MAX = 255;
 
 /** All streams of all namespaces. */
 export class Streams {
+  /** What a stream is that says nothing else. */
+  readonly defaults: StreamConfig;
   private readonly context: StreamContext;
   private readonly store: StreamStore;
-  private readonly defaults: StreamConfig;
   private readonly spaces = new Map<string, Map<string, Stream>>();
   private readonly byId = new Map<string, Stream>();
   private readonly removals = new Set<Promise<void>>();
