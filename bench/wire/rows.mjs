@@ -258,4 +258,3 @@ export const ROWS = [
   stompRow("1k-100", pairs(100, 1024, "--window", 50)),
   stompRow("receipts-1k-1", pairs(1, 1024, "--qos", 1, "--inflight", 60)),
 ];
-
