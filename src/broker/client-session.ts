@@ -3,6 +3,8 @@ import type { Durability } from "../engine/engine.ts";
 import type { Annotations } from "../message/record.ts";
 import type { Access } from "./access/access.ts";
 import type { Consumer } from "./consumer.ts";
+import type { Groups } from "./groups/groups.ts";
+import type { GroupSpace } from "./groups/space.ts";
 import type { Principal } from "./index.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Queue } from "./queue.ts";
@@ -39,6 +41,7 @@ export interface ClientSessionParts {
   readonly streams: Streams;
   readonly topology: Topology;
   readonly access: Access;
+  readonly groups: Groups;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;
@@ -47,6 +50,7 @@ export interface ClientSessionParts {
 
 /** A client's session: the topology half is inherited, publishing and consuming are here. */
 export class ClientSession extends ControlSession implements Session {
+  readonly groups: GroupSpace;
   readonly streams: SessionStreams;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
@@ -55,6 +59,7 @@ export class ClientSession extends ControlSession implements Session {
   constructor(parts: ClientSessionParts) {
     super(parts);
     this.shard = parts.shard;
+    this.groups = parts.groups.space(this.namespace);
     this.streams = new SessionStreams({
       streams: parts.streams,
       grants: this.grants,
