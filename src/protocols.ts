@@ -1,12 +1,15 @@
 import type { ClientPort, Settings } from "./config.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
+import { kafka } from "./wire/kafka/index.ts";
 import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
+import { stomp } from "./wire/stomp/index.ts";
 
 /**
  * Every protocol that is spoken. To add one:
  *
  * 1. `wire/X/index.ts` exports a `Protocol<XSettings>`; its own settings are the type parameter.
+ *    `webSocket` and `recognises` let it be spoken inside WebSockets and on the shared port, as if over any socket.
  * 2. `config.ts`, LISTENERS: `...ports("mqtt", "MQTT", 1883, 8883)` declares `mqttPort` and `mqttsPort`;
  *    beside it one `option` for each setting. `UPDATE_DOCS=1 npx vitest run test/shell/options.test.ts`.
  * 3. Here one entry, such as
@@ -18,6 +21,29 @@ import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
  */
 export const PROTOCOLS: readonly ProtocolEntry[] = [
   entry({ protocol: amqp091, ports: ["amqpPort", "amqpsPort"] }),
+  entry({
+    protocol: kafka,
+    ports: ["kafkaPort", "kafkasPort"],
+    settings: (all) => ({
+      nodeId: all.kafkaNodeId,
+      namespace: "/",
+      autoCreateTopics: all.kafkaAutoCreateTopics,
+      partitionsDefault: all.kafkaNumPartitions,
+      requestBytesMax: all.kafkaMaxRequestBytes,
+      idleMsMax: all.kafkaIdleTimeout,
+      anonymousUser: all.kafkaAnonymousUser,
+    }),
+    listenerOptions: (all, port) => ({
+      advertised: port === "kafkasPort" ? all.kafkasAdvertised : all.kafkaAdvertised,
+    }),
+  }),
+  entry({
+    protocol: stomp,
+    ports: ["stompPort", "stompsPort", "stompActivemqPort"],
+    listenerOptions: ({ stompDialect }, port) => ({
+      dialect: port === "stompActivemqPort" ? "activemq" : stompDialect,
+    }),
+  }),
 ];
 
 export interface ProtocolEntry {

@@ -3,12 +3,16 @@ import type { Durability } from "../engine/engine.ts";
 import type { Annotations } from "../message/record.ts";
 import type { Access } from "./access/access.ts";
 import type { Consumer } from "./consumer.ts";
+import type { Groups } from "./groups/groups.ts";
+import type { GroupSpace } from "./groups/space.ts";
 import type { Principal } from "./index.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Queue } from "./queue.ts";
 import { Readdressed } from "./redirect.ts";
 import type { Session } from "./session.ts";
 import type { Shard } from "./shard.ts";
+import { SessionStreams } from "./stream/session-streams.ts";
+import type { Streams } from "./stream/streams.ts";
 import { ControlSession } from "./topology/control.ts";
 import type { Topology } from "./topology/topology.ts";
 import {
@@ -37,8 +41,10 @@ const LEVELS: readonly Durability[] = ["memory", "os", "fsync"];
 
 export interface ClientSessionParts {
   readonly shard: Shard;
+  readonly streams: Streams;
   readonly topology: Topology;
   readonly access: Access;
+  readonly groups: Groups;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;
@@ -47,6 +53,8 @@ export interface ClientSessionParts {
 
 /** A client's session: the topology half is inherited, publishing and consuming are here. */
 export class ClientSession extends ControlSession implements Session {
+  readonly groups: GroupSpace;
+  readonly streams: SessionStreams;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
   private readonly ledgers = new Set<Ledger>();
@@ -54,6 +62,13 @@ export class ClientSession extends ControlSession implements Session {
   constructor(parts: ClientSessionParts) {
     super(parts);
     this.shard = parts.shard;
+    this.groups = parts.groups.space(this.namespace);
+    this.streams = new SessionStreams({
+      streams: parts.streams,
+      grants: this.grants,
+      namespace: parts.namespace,
+      checkName: (name) => this.space.checkStreamName(name),
+    });
     this.onClosed = parts.closed;
   }
 
@@ -102,7 +117,16 @@ export class ClientSession extends ControlSession implements Session {
 
   /** One turn is one batch: nothing is taken to the disk while this runs. */
   atomically(work: () => void): void {
-    work();
+    this.shard.deadLetters.together(work);
+  }
+
+  hold(
+    ledger: LedgerHandle,
+    deliveries: readonly { readonly tag: number; readonly multiple: boolean }[],
+    done: (release: (() => void) | null) => void,
+  ): void {
+    const slots = deliveries.flatMap(({ tag, multiple }) => (ledger as Ledger).slotsOf(tag, multiple));
+    this.shard.store.holdAll(slots, done);
   }
 
   openLedger(): Ledger {

@@ -7,6 +7,7 @@ import type { Owner } from "./types.ts";
 
 export * from "./access/types.ts";
 export type { AlarmListener } from "./alarms.ts";
+export * from "./groups/types.ts";
 export type { Session } from "./session.ts";
 export type { SettingsStore } from "./settings.ts";
 export type { BrokerStats, Counters } from "./stats.ts";
@@ -32,7 +33,7 @@ export interface Broker {
   /** @throws BrokerError login-refused (also for an unknown user, and a loopback-only user from elsewhere) */
   authenticate(credentials: Credentials): Promise<Principal>;
   /** Identity proven by the transport (client certificate). @throws BrokerError login-refused */
-  principalOf(user: string): Principal;
+  principalOf(user: string): Promise<Principal>;
   /** A login by challenge and response, for one connection. */
   scram(mechanism: ScramMechanism, loopback: boolean): ScramExchange;
   /** Whether `authenticateToken` is of any use. */

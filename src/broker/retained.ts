@@ -6,7 +6,7 @@ import { FLAG_RETAINED, RecordView } from "../message/record.ts";
 import type { Holders, MessageHolder } from "./holders.ts";
 import { RetainedWalks } from "./retained-walk.ts";
 import type { Counters } from "./stats.ts";
-import { ENQUEUE_HAS_EXPIRY, type EnqueueHead } from "./store/heads.ts";
+import { ENQUEUE_HAS_EXPIRY, type EnqueueHead, enqueueHead } from "./store/heads.ts";
 import type { MessageStore, RecordSource } from "./store/message-store.ts";
 import type { RetainedSink, RetainedWalk, TopicPattern } from "./types.ts";
 
@@ -122,17 +122,7 @@ export class RetainedSpace implements MessageHolder {
   private timerDueMs = Number.POSITIVE_INFINITY;
   private readonly record = new RecordView();
   private key = Buffer.allocUnsafe(256);
-  private readonly head: EnqueueHead = {
-    flags: 0,
-    priority: 0,
-    position: 0,
-    length: 0,
-    bodyBytes: 0,
-    id: 0,
-    enqueuedAt: 0,
-    expiresAt: 0,
-    queueIds: [],
-  };
+  private readonly head = enqueueHead();
 
   constructor(id: number, namespace: string, parts: RetainedParts) {
     this.id = id;

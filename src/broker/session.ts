@@ -1,4 +1,6 @@
 import type { Table } from "../message/values.ts";
+import type { GroupControl } from "./groups/types.ts";
+import type { StreamControl } from "./stream/types.ts";
 import type {
   CommitWaiter,
   ConsumeOptions,
@@ -28,6 +30,10 @@ export interface Session {
   readonly namespace: string;
   readonly user: string;
   readonly owner: Owner;
+  /** Groups of readers of this namespace's streams. */
+  readonly groups: GroupControl;
+  /** The namespace's streams. */
+  readonly streams: StreamControl;
 
   exchangeDeclare(declaration: ExchangeDeclaration): void;
   /** @throws BrokerError exchange-not-found */
@@ -59,8 +65,18 @@ export interface Session {
    * Batches are committed in rising order.
    */
   whenCommitted(waiter: CommitWaiter): number;
-  /** Everything published and settled inside `work` is one batch: all of it survives, or nothing. */
+  /** Everything published and settled inside `work` is one batch: all of it survives, or nothing. What it
+   *  rejects must be held in memory (`hold`), as a dead letter is a copy. */
   atomically(work: () => void): void;
+  /**
+   * Reads back the messages of these deliveries as needed, and keeps them in memory until `release` is
+   * called. `done` may be called at once; with null when memory does not hold them all.
+   */
+  hold(
+    ledger: LedgerHandle,
+    deliveries: readonly { readonly tag: number; readonly multiple: boolean }[],
+    done: (release: (() => void) | null) => void,
+  ): void;
 
   /** Deliveries waiting to be settled; one per channel, session or subscription. */
   openLedger(): LedgerHandle;

@@ -2,21 +2,21 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { CorruptionError, type Log, type LogSource, type RecoveredBatch } from "../engine.ts";
+import { BATCH_HEADER_BYTES } from "./batch-format.ts";
+import { joinBodies } from "./body-reader.ts";
 import type { CommitLoop, RoundCost, RoundMember } from "./commit-loop.ts";
 import { toError } from "./disk.ts";
-import { type LogEnvironment, LogWriter, type PlacedBatch } from "./log-writer.ts";
+import { type LogEnvironment, type LogShape, LogWriter, type PlacedBatch } from "./log-writer.ts";
 import { recoverLog } from "./recovery.ts";
 import { Segment, segmentBaseOf, segmentIndexOf } from "./segment.ts";
 
-export interface FileLogOptions extends LogEnvironment {
+/** What one log takes in a round at most, unless a single batch is larger. */
+const ROUND_BYTES_MAX = 8 << 20;
+
+export interface FileLogOptions extends LogEnvironment, LogShape {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly loop: CommitLoop;
-  readonly name: string;
-  readonly directory: string;
-  readonly segmentBytes: number;
-  /** Whether dead segments become new ones. */
-  readonly recycles: boolean;
   readonly onFailed: (error: Error) => void;
   readonly onClosed: () => void;
 }
@@ -32,6 +32,8 @@ export class FileLog implements Log, RoundMember {
   /** Taken and not written yet, oldest first. */
   private readonly placed: PlacedBatch[] = [];
   placedBytes = 0;
+  /** Taken in this round, to be reported at its end. */
+  private unreported = 0;
   private trimPosition = 0;
   /** No longer part of the log, not removed yet, oldest first. */
   private readonly dead: Segment[] = [];
@@ -40,13 +42,7 @@ export class FileLog implements Log, RoundMember {
 
   constructor(options: FileLogOptions) {
     this.options = options;
-    this.writer = new LogWriter(
-      options,
-      options.name,
-      options.directory,
-      options.segmentBytes,
-      options.recycles,
-    );
+    this.writer = new LogWriter(options, options);
   }
 
   /** Finds the segments; `recover` reads them. */
@@ -116,6 +112,16 @@ export class FileLog implements Log, RoundMember {
     throw new CorruptionError(`${segment.path} ends before byte ${offset}, which was to be read`);
   }
 
+  async readBodies(position: number, target: Uint8Array): Promise<number> {
+    const start = position - BATCH_HEADER_BYTES;
+    const { segments, logId } = this.writer;
+    const next = segments[segmentIndexOf(segments, start) + 1]?.base ?? Number.POSITIVE_INFINITY;
+    const got = await this.read(start, target);
+    const filled = joinBodies(target, Math.min(got, next - start), logId, position);
+    if (filled >= 0) return filled;
+    throw new CorruptionError(`no batch begins at position ${position} of log '${this.options.name}'`);
+  }
+
   trim(position: number): void {
     this.trimPosition = Math.max(this.trimPosition, position);
     this.dropDead();
@@ -126,24 +132,43 @@ export class FileLog implements Log, RoundMember {
     return this.closing;
   }
 
-  /** The next batch that is taken begins a segment. Only from within `LogSource.take`. */
+  /** Lets go of a log whose bytes are to be removed: nothing more is taken or written. */
+  async discard(): Promise<void> {
+    this.closing ??= Promise.resolve();
+    this.closed = true;
+    this.failure ??= new Error(`log '${this.options.name}' was deleted`);
+    await this.options.loop.quiesce(this);
+    await this.syncingFull;
+    await this.cleaning;
+    for (const segment of [...this.writer.segments, ...this.dead, ...this.found]) {
+      await segment.preparing?.catch(() => {});
+      await this.options.handles.evict(segment.path);
+    }
+    this.options.onClosed();
+  }
+
   beginSegment(): void {
     this.writer.rotate();
   }
 
   gather(): boolean {
     if (this.source === null || this.failure !== null || this.closed) return false;
+    this.unreported = 0;
     try {
-      const batch = this.source.take();
-      if (batch === null) return false;
-      const placed = this.writer.place(batch);
-      this.placed.push(placed);
-      this.placedBytes += placed.bytes;
-      return true;
+      let bytes = 0;
+      do {
+        const batch = this.source.take();
+        if (batch === null) break;
+        const placed = this.writer.place(batch);
+        this.placed.push(placed);
+        this.placedBytes += placed.bytes;
+        this.unreported++;
+        bytes += placed.bytes;
+      } while (this.writer.encodesApart && this.source.more === true && bytes < ROUND_BYTES_MAX);
     } catch (error) {
       this.fail(toError(error));
-      return false;
     }
+    return this.unreported > 0;
   }
 
   async commit(count: number): Promise<RoundCost> {
@@ -165,9 +190,8 @@ export class FileLog implements Log, RoundMember {
   }
 
   report(): void {
-    if (this.failure !== null) return;
     try {
-      this.source?.committed();
+      for (; this.unreported > 0 && this.failure === null; this.unreported--) this.source?.committed();
     } catch (error) {
       this.fail(toError(error));
     }
@@ -178,6 +202,7 @@ export class FileLog implements Log, RoundMember {
     this.failure = error;
     this.options.logger.error({ log: this.options.name, err: error }, "a log takes no more writes");
     this.options.onFailed(error);
+    this.source?.failed?.(error);
   }
 
   /** Copies from batches that a checkpoint has not written yet. */

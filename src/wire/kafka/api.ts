@@ -6,7 +6,7 @@
 //
 // Requests of one connection are handled in the order in which they came, each as soon as it is there;
 // answers leave in the same order, whenever each is ready.
-import type { Principal, Session } from "../../broker/index.ts";
+import type { Principal, Rights, Session } from "../../broker/index.ts";
 import type { ListenerFacts } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import type { Api, Request, Response } from "./codec/api.ts";
@@ -95,6 +95,8 @@ export interface Peer {
   readonly tls: { readonly peerName: string | null; readonly version: string } | null;
   /** @throws KafkaError when nobody has logged in; only handlers marked `beforeLogin` need to think of it */
   readonly session: Session;
+  /** What this user may do, coming from where he comes: rules and permissions. @throws KafkaError likewise */
+  readonly rights: Rights;
   readonly principal: Principal | null;
   /** As told by ApiVersions, or empty. */
   software: { readonly name: string; readonly version: string };
@@ -104,7 +106,10 @@ export interface Peer {
   hold(): () => void;
   /** The next frames have no header and go here, until it is set back to null (SaslHandshake version 0). */
   bareFrames: BareFrames | null;
-  /** Runs when the connection has gone. Returns how to forget about it. */
+  /**
+   * Runs once, when the connection has gone or is about to: what only waits for something to happen can be
+   * answered with what there is. Returns how to forget about it.
+   */
   onClosed(callback: () => void): () => void;
   /** Sends what is answered, then hangs up. */
   close(): void;

@@ -13,6 +13,7 @@ import type {
   QueueDeclaration,
   Route,
   Session,
+  StreamControl,
 } from "../../../broker/index.ts";
 import { Counters } from "../../../broker/stats.ts";
 import {
@@ -39,7 +40,7 @@ export class FakeBroker implements Broker {
     return { user, tags: user === "boss" ? ["impersonator"] : [] };
   }
 
-  principalOf(user: string): Principal {
+  async principalOf(user: string): Promise<Principal> {
     return { user, tags: [] };
   }
 
@@ -175,9 +176,12 @@ export class FakeLedger implements Ledger {
 
 /** Publishes wait for `commit` when persistent; `refuse` makes queues full. */
 export class FakeSession implements Session {
+  /** This protocol has nothing to do with them. */
+  readonly groups = undefined as unknown as Session["groups"];
   readonly namespace: string;
   readonly user: string;
   readonly owner: { connectionName: string };
+  readonly streams = {} as StreamControl;
   accessRevision = 0;
   readonly queues = new Map<string, FakeQueue>();
   readonly declared: unknown[] = [];
@@ -275,6 +279,14 @@ export class FakeSession implements Session {
 
   atomically(work: () => void): void {
     work();
+  }
+
+  /** Not null: messages have to be read from the disk first; call `loaded`. */
+  holding: ((release: (() => void) | null) => void)[] | null = null;
+
+  hold(_ledger: Ledger, _deliveries: unknown, done: (release: (() => void) | null) => void): void {
+    if (this.holding === null) done(() => {});
+    else this.holding.push(done);
   }
 
   openLedger(): Ledger {
