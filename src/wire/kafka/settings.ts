@@ -9,6 +9,17 @@ export interface KafkaSettings {
   readonly autoCreateTopics: boolean;
   /** Partitions of a topic that does not say how many. */
   readonly partitionsDefault: number;
+  /** Only the replication factor 1 is accepted; else any is, and is reported as 1. */
+  readonly replicationStrict: boolean;
+  /** Ways to log in that are offered, in the words of SASL. */
+  readonly saslMechanisms: readonly string[];
+  /**
+   * Who clients are that do not log in: a user's name; "loopback" for guest from this machine, as long as
+   * guest has the password that everybody knows; null for nobody.
+   */
+  readonly anonymous: string | null;
+  /** Where records are kept, for tools to show. */
+  readonly logDir: string;
   /** Largest request, in bytes. */
   readonly requestBytesMax: number;
 }

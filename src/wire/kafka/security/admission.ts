@@ -1,0 +1,38 @@
+import { BrokerError } from "../../../base/errors.ts";
+import type { Peer } from "../api.ts";
+
+const LOOPBACK = "loopback";
+/** The user of a new broker, with the password that everybody knows. */
+const GUEST = { user: "guest", password: "guest" };
+
+/**
+ * Makes who comes without logging in somebody: the user that the client certificate names, or the one
+ * that stands for everybody. @throws BrokerError login-refused
+ */
+export async function admit(peer: Peer): Promise<void> {
+  const { context, settings } = peer.node;
+  const named = peer.tls?.peerName ?? null;
+  if (named !== null) {
+    try {
+      peer.login(context.broker.principalOf(named));
+      return;
+    } catch (error) {
+      // A certificate of somebody who is no user here is as good as none.
+      if (!(error instanceof BrokerError) || error.code !== "login-refused") throw error;
+    }
+  }
+  const { anonymous } = settings;
+  if (anonymous === null) throw refused("clients must log in");
+  if (anonymous !== LOOPBACK) {
+    peer.login(context.broker.principalOf(anonymous));
+    return;
+  }
+  if (!peer.loopback) {
+    throw refused("who does not come from this machine must log in, unless kafka-anonymous names a user");
+  }
+  peer.login(await context.broker.authenticate({ ...GUEST, loopback: true }));
+}
+
+function refused(reason: string): BrokerError {
+  return new BrokerError("login-refused", `no login: ${reason}`, { kind: "user", name: "", reason });
+}
