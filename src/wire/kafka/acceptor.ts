@@ -1,5 +1,4 @@
 import type { Timer } from "../../base/clock.ts";
-import { BrokerError } from "../../base/errors.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { HANDLERS } from "./api/index.ts";
@@ -7,6 +6,7 @@ import { ApiTable } from "./api-table.ts";
 import { KafkaConnection, type Shared } from "./connection.ts";
 import { FramePool, WAITING_BYTES_MAX } from "./frames.ts";
 import { Node } from "./node.ts";
+import { admit } from "./security/admission.ts";
 import type { KafkaSettings } from "./settings.ts";
 
 const SWEEP_MS = 1000;
@@ -39,21 +39,18 @@ export class KafkaAcceptor implements ConnectionAcceptor {
     const connection = new KafkaConnection(this.shared, transport);
     this.connections.add(connection);
     if (this.timer === null) this.arm();
-    this.loginAnonymous(connection);
+    this.admit(connection);
     return connection;
   }
 
-  /** As the guest is: from this machine only. */
-  private loginAnonymous(connection: KafkaConnection): void {
-    const { context, settings } = this.shared.node;
-    if (settings.anonymousUser === null || !connection.loopback) return;
-    context.broker.principalOf(settings.anonymousUser).then(
-      (principal) => connection.login(principal),
-      (error: unknown) => {
-        if (!(error instanceof BrokerError)) throw error;
-        context.logger.debug({ connection: connection.name, reason: error.message }, "login needed");
-      },
-    );
+  /** Who does not log in may be somebody all the same. Requests wait until that is known. */
+  private admit(connection: KafkaConnection): void {
+    const release = connection.hold();
+    admit(connection)
+      .catch((error: Error) => {
+        connection.notAdmitted = error.message;
+      })
+      .finally(release);
   }
 
   close(): void {

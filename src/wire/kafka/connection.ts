@@ -36,6 +36,8 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   software = { name: "", version: "" };
   principal: Principal | null = null;
   bareFrames: BareFrames | null = null;
+  /** Why the client must log in, for the log. */
+  notAdmitted = "";
   private readonly shared: Shared;
   private readonly transport: Transport;
   private readonly frames: FrameReader;
@@ -184,7 +186,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
       return;
     }
     if (this.openSession === null && served.handler.beforeLogin !== true)
-      throw new MalformedError(`${served.api.name} before login`);
+      throw new MalformedError(`${served.api.name} before login: ${this.notAdmitted}`);
     const clientId = readClientId(reader, served.api.isFlexible(header.version));
     const request = served.api.request(header.version).read(reader);
     this.handle(served, header, clientId, request);
@@ -235,6 +237,10 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     if (outbox.pendingBytes > outbox.highWaterBytes * UNREAD_ANSWERS_FACTOR && outbox.full)
       this.heldForOutput ??= this.hold();
     if (this.stoppingMs >= 0 && this.answers.length === 0) this.close();
+  }
+
+  fault(error: unknown): void {
+    this.node.context.logger.error({ err: error, connection: this.transport.name }, "request failed");
   }
 
   failed(error: unknown): void {
@@ -296,6 +302,8 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   }
 
   login(principal: Principal): void {
+    // While a password was checked, the client may have gone.
+    if (!this.live) return;
     const { context, settings } = this.node;
     const owner = { connectionName: this.transport.name };
     const session = context.broker.openSession(principal, settings.namespace, owner);

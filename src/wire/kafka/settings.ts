@@ -12,18 +12,16 @@ export interface KafkaSettings {
   readonly replicationStrict: boolean;
   /** Ways to log in that are offered, in the words of SASL. */
   readonly saslMechanisms: readonly string[];
-  /**
-   * Who clients are that do not log in: a user's name; "loopback" for guest from this machine, as long as
-   * guest has the password that everybody knows; null for nobody.
-   */
-  readonly anonymous: string | null;
   /** Where records are kept, for tools to show. */
   readonly logDir: string;
   /** Largest request, in bytes. */
   readonly requestBytesMax: number;
   /** Connections on which nothing has been heard for so long are closed. */
   readonly idleMsMax: number;
-  /** Who clients are that do not log in; they may do so over loopback only. Null: nobody. */
+  /**
+   * Who clients are that do not log in; null: nobody. It is the first user of a new broker, guest, only for
+   * clients on this machine, and only as long as guest has the password that everybody knows.
+   */
   readonly anonymousUser: string | null;
 }
 

@@ -5,7 +5,8 @@ import type { Request, Response } from "../codec/api.ts";
 import { brokerConfigs } from "../configs/broker-configs.ts";
 import { readTopicConfigs, showTopicConfigs } from "../configs/topic-configs.ts";
 import { durable } from "../durable.ts";
-import { CODES, KafkaError, refusalOf } from "../errors.ts";
+import { CODES, KafkaError, partRefusal } from "../errors.ts";
+import { checkReplicas } from "../replicas.ts";
 import { createTopics } from "../schemas/create-topics.ts";
 import { checkTopicName } from "../topic-name.ts";
 
@@ -55,7 +56,9 @@ function createTopic(peer: Peer, asked: Asked, twice: boolean, validateOnly: boo
 function declarationOf(node: KafkaNode, asked: Asked): StreamDeclaration {
   const { name, assignments } = asked;
   const partitions = assignments.length > 0 ? assignedPartitions(node, asked) : partitionsOf(node, asked);
-  const texts = new Map(asked.configs.flatMap(({ name: key, value }) => (value === null ? [] : [[key, value]])));
+  const texts = new Map(
+    asked.configs.flatMap(({ name: key, value }) => (value === null ? [] : [[key, value]])),
+  );
   return { name, partitions, ...readTopicConfigs(texts) };
 }
 
@@ -75,7 +78,10 @@ function partitionsOf(node: KafkaNode, { numPartitions, replicationFactor }: Ask
   return numPartitions;
 }
 
-function assignedPartitions(node: KafkaNode, { assignments, numPartitions, replicationFactor }: Asked): number {
+function assignedPartitions(
+  node: KafkaNode,
+  { assignments, numPartitions, replicationFactor }: Asked,
+): number {
   if (numPartitions !== -1 || replicationFactor !== -1) {
     const text = "With an assignment of replicas, partitions and replication factor must both be -1.";
     throw new KafkaError("INVALID_REQUEST", text);
@@ -86,14 +92,6 @@ function assignedPartitions(node: KafkaNode, { assignments, numPartitions, repli
   }
   for (const { brokerIds } of assignments) checkReplicas(node, brokerIds);
   return indexes.length;
-}
-
-/** @throws KafkaError INVALID_REPLICA_ASSIGNMENT */
-export function checkReplicas({ settings }: KafkaNode, brokerIds: readonly number[]): void {
-  const wrong = settings.replicationStrict ? brokerIds.some((id) => id !== settings.nodeId) : false;
-  if (!wrong && brokerIds.length > 0 && new Set(brokerIds).size === brokerIds.length) return;
-  const text = `Replicas ${brokerIds.join(", ")} cannot be: there is broker ${settings.nodeId} only.`;
-  throw new KafkaError("INVALID_REPLICA_ASSIGNMENT", text);
 }
 
 function shownConfigs({ rights, session }: Peer, topic: StreamDeclaration): Partial<Result> {
@@ -114,8 +112,12 @@ function shownConfigs({ rights, session }: Peer, topic: StreamDeclaration): Part
 
 function refusedTopic(error: unknown) {
   // The core's own bounds: which argument tells which code.
-  if (error instanceof BrokerError && error.code === "argument-invalid" && error.detail.argument === "partitions") {
+  if (
+    error instanceof BrokerError &&
+    error.code === "argument-invalid" &&
+    error.detail.argument === "partitions"
+  ) {
     return { errorCode: CODES.INVALID_PARTITIONS, errorMessage: error.message };
   }
-  return refusalOf(error);
+  return partRefusal(error);
 }

@@ -1,7 +1,15 @@
 // Configurations of groups: what their members are told, and what holds for their reading.
 import type { KafkaNode } from "../api.ts";
 import { KafkaError } from "../errors.ts";
-import { type ConfigValue, int, oneOf, readValue, type ShownConfig, SOURCES, type ValueKind } from "./values.ts";
+import {
+  type ConfigValue,
+  int,
+  oneOf,
+  readValue,
+  type ShownConfig,
+  SOURCES,
+  type ValueKind,
+} from "./values.ts";
 
 const SCOPE = "kafka-group";
 

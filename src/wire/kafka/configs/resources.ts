@@ -102,7 +102,10 @@ export interface ConfigChange {
 }
 
 /** What is set after the changes. @throws KafkaError INVALID_CONFIG, INVALID_REQUEST */
-export function applyChanges(resource: ConfigResource, changes: readonly ConfigChange[]): Map<string, string> {
+export function applyChanges(
+  resource: ConfigResource,
+  changes: readonly ConfigChange[],
+): Map<string, string> {
   const texts = resource.own();
   const seen = new Set<string>();
   for (const { name, configOperation, value } of changes) {
@@ -117,7 +120,10 @@ export function applyChanges(resource: ConfigResource, changes: readonly ConfigC
     if (configOperation !== SET && type !== TYPES.LIST) {
       throw new KafkaError("INVALID_CONFIG", `Cannot append to or subtract from ${name}: it is no list`);
     }
-    texts.set(name, configOperation === SET ? value : changedList(resource, texts, name, configOperation, value));
+    texts.set(
+      name,
+      configOperation === SET ? value : changedList(resource, texts, name, configOperation, value),
+    );
   }
   return texts;
 }

@@ -1,7 +1,6 @@
 import { BrokerError } from "../../../base/errors.ts";
 import type { Peer } from "../api.ts";
 
-const LOOPBACK = "loopback";
 /** The user of a new broker, with the password that everybody knows. */
 const GUEST = { user: "guest", password: "guest" };
 
@@ -14,21 +13,21 @@ export async function admit(peer: Peer): Promise<void> {
   const named = peer.tls?.peerName ?? null;
   if (named !== null) {
     try {
-      peer.login(context.broker.principalOf(named));
+      peer.login(await context.broker.principalOf(named));
       return;
     } catch (error) {
       // A certificate of somebody who is no user here is as good as none.
       if (!(error instanceof BrokerError) || error.code !== "login-refused") throw error;
     }
   }
-  const { anonymous } = settings;
-  if (anonymous === null) throw refused("clients must log in");
-  if (anonymous !== LOOPBACK) {
-    peer.login(context.broker.principalOf(anonymous));
+  const { anonymousUser } = settings;
+  if (anonymousUser === null) throw refused("clients must log in");
+  if (anonymousUser !== GUEST.user) {
+    peer.login(await context.broker.principalOf(anonymousUser));
     return;
   }
   if (!peer.loopback) {
-    throw refused("who does not come from this machine must log in, unless kafka-anonymous names a user");
+    throw refused("only who is on this machine need not log in, unless kafka-anonymous-user names somebody");
   }
   peer.login(await context.broker.authenticate({ ...GUEST, loopback: true }));
 }

@@ -1,6 +1,6 @@
 import type { BareFrames, Peer } from "../api.ts";
 import type { Login } from "./login.ts";
-import { type PeerLogin, loginOf } from "./peer-login.ts";
+import { loginOf, type PeerLogin } from "./peer-login.ts";
 
 /** A login after SaslHandshake version 0: the mechanism's messages go as they are, each behind its length. */
 class BareLogin implements BareFrames {

@@ -18,6 +18,7 @@ export interface Login {
   step(message: Uint8Array): Promise<Step>;
 }
 
+const SOH = "\u0001";
 const NOTHING = new Uint8Array(0);
 /** What the protocol sends in front of a refused token (RFC 7628 section 3.2.2). */
 const TOKEN_REFUSED = Buffer.from('{"status":"invalid_token"}');
@@ -48,7 +49,8 @@ export function beginLogin(peer: Peer, mechanism: string): Login | null {
 /** [authorization id] NUL user NUL password (RFC 4616) */
 async function plain({ node, loopback }: Peer, message: Uint8Array): Promise<Step> {
   const [authorize, user, password, ...rest] = Buffer.from(message).toString("utf8").split("\0");
-  if (user === undefined || password === undefined || rest.length > 0) throw refused("malformed PLAIN message");
+  if (user === undefined || password === undefined || rest.length > 0)
+    throw refused("malformed PLAIN message");
   if (authorize !== "" && authorize !== user) throw refused("nobody may act for somebody else");
   const principal = await node.context.broker.authenticate({ user, password, loopback });
   return { answer: NOTHING, principal, expiresAtMs: null };
@@ -96,10 +98,13 @@ class TokenExchange implements Login {
 }
 
 function parseTokenMessage(text: string): { token: string; authorize: string } {
-  const found = /^n,(?:a=([^,]*))?,\x01((?:[A-Za-z]+=[^\x01]*\x01)+)\x01$/.exec(text);
-  const auth = /(?:^|\x01)auth=Bearer +([^\x01 ]+)\x01/i.exec(found?.[2] ?? "");
-  if (found === null || auth === null) throw refused("malformed OAUTHBEARER message");
-  return { token: auth[1] as string, authorize: found[1] ?? "" };
+  const [header = "", ...pairs] = text.split(SOH);
+  const authorize = /^n,(?:a=([^,]*))?,$/.exec(header);
+  const auth = pairs.map((pair) => /^auth=Bearer +([^ ]+)$/i.exec(pair)).find((found) => found !== null);
+  if (authorize === null || auth == null || !text.endsWith(SOH + SOH)) {
+    throw refused("malformed OAUTHBEARER message");
+  }
+  return { token: auth[1] as string, authorize: authorize[1] ?? "" };
 }
 
 function refused(reason: string): KafkaError {

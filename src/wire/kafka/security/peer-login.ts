@@ -50,7 +50,10 @@ export class PeerLogin {
     const { peer } = this;
     const principal = step.principal as NonNullable<Step["principal"]>;
     if (this.user !== null && this.user !== principal.user) {
-      throw new KafkaError("SASL_AUTHENTICATION_FAILED", "another login on a connection must be the same user's");
+      throw new KafkaError(
+        "SASL_AUTHENTICATION_FAILED",
+        "another login on a connection must be the same user's",
+      );
     }
     peer.login(principal);
     this.login = null;
