@@ -1,4 +1,5 @@
 import { CHECKPOINT_INTERVAL, ENGINE_URL } from "./config/engine-url.ts";
+import { LISTENER_NAMES, NETWORKS, ORIGINS } from "./config/lists.ts";
 import {
   ADDRESS_OR_NONE,
   BOOLEAN,
@@ -8,10 +9,12 @@ import {
   formatBytes,
   formatDuration,
   integer,
+  listOf,
   orOff,
   PATH_OR_NONE,
   PORT,
   TEXT,
+  TEXT_OR_NONE,
   type ValueType,
 } from "./config/value-types.ts";
 import { checkLimits, DEFAULT_LIMITS, type Limits } from "./limits.ts";
@@ -125,6 +128,39 @@ const LISTENERS = {
     default: "rabbitmq",
     help: "whose destinations and headers STOMP clients use",
   }),
+  stompActivemqPort: option({
+    file: "stomp-activemq.port",
+    type: orOff(PORT),
+    default: "off",
+    help: "another port for STOMP, on which they are ActiveMQ's whatever `stomp-dialect` says",
+    listens: "plain",
+  }),
+  ...ports("ws", "WebSocket", 15_675, 15_676),
+  wsOrigins: option({
+    file: "ws.origins",
+    type: ORIGINS,
+    default: "any",
+    help: "pages that browsers may connect from over WebSocket; programs that name no origin always may",
+  }),
+  sharedPort: option({
+    file: "shared.port",
+    type: orOff(PORT),
+    default: "off",
+    help: "one port for all protocols and WebSocket, plain and over TLS: the first bytes tell which it is",
+    listens: "plain",
+  }),
+  proxyProtocol: option({
+    file: "proxy.protocol",
+    type: LISTENER_NAMES,
+    default: "off",
+    help: "listeners whose connections begin with a PROXY protocol header (version 1 or 2); without one they are refused",
+  }),
+  proxyTrusted: option({
+    file: "proxy.trusted",
+    type: NETWORKS,
+    default: "any",
+    help: "proxies that are believed; connections from elsewhere to those listeners are refused",
+  }),
   httpPort: option({
     file: "http.port",
     type: orOff(PORT),
@@ -189,7 +225,19 @@ const KAFKA = {
     file: "kafka.anonymous-user",
     type: orOff(TEXT),
     default: "guest",
-    help: "who Kafka clients from this machine are that do not log in; `off` makes them log in",
+    help: "who Kafka clients are that do not log in; `guest` only on this machine, while its password is `guest`",
+  }),
+  kafkaSaslMechanisms: option({
+    file: "kafka.sasl-mechanisms",
+    type: listOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"),
+    default: "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+    help: "how Kafka clients can log in; OAUTHBEARER only when `oauth.jwks` is set, too",
+  }),
+  kafkaReplicationFactor: option({
+    file: "kafka.replication-factor",
+    type: choice("any", "1"),
+    default: "any",
+    help: "which replication factors Kafka clients may ask for: there is one replica in any case",
   }),
 };
 
@@ -233,6 +281,39 @@ const ACCESS = {
     default: "guest",
     help: "password of that administrator; better set by environment or file than by flag",
     secret: true,
+  }),
+};
+
+const OAUTH = {
+  oauthJwks: option({
+    file: "oauth.jwks",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "URL or file with the keys that tokens are signed with (a JSON Web Key Set); none: no login by token",
+  }),
+  oauthIssuer: option({
+    file: "oauth.issuer",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "who must have issued a token (claim `iss`); to be set with `oauth.jwks`",
+  }),
+  oauthAudience: option({
+    file: "oauth.audience",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "whom a token must be meant for (claim `aud`); to be set with `oauth.jwks`",
+  }),
+  oauthScope: option({
+    file: "oauth.scope",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "what a token must be good for: a word that the claim `scope` must hold",
+  }),
+  oauthUserClaim: option({
+    file: "oauth.user-claim",
+    type: TEXT,
+    default: "sub",
+    help: "claim of a token that names the user, who must exist",
   }),
 };
 
@@ -344,6 +425,7 @@ export const OPTIONS = {
   ...LISTENERS,
   ...KAFKA,
   ...ACCESS,
+  ...OAUTH,
   ...LIMITS,
   ...DELIVERY,
   ...LOGGING,

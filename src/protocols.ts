@@ -1,4 +1,6 @@
+import { resolve } from "node:path";
 import type { ClientPort, Settings } from "./config.ts";
+import { dataDirectoryOf } from "./engines.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
 import { kafka } from "./wire/kafka/index.ts";
@@ -9,6 +11,7 @@ import { stomp } from "./wire/stomp/index.ts";
  * Every protocol that is spoken. To add one:
  *
  * 1. `wire/X/index.ts` exports a `Protocol<XSettings>`; its own settings are the type parameter.
+ *    `webSocket` and `recognises` let it be spoken inside WebSockets and on the shared port, as if over any socket.
  * 2. `config.ts`, LISTENERS: `...ports("mqtt", "MQTT", 1883, 8883)` declares `mqttPort` and `mqttsPort`;
  *    beside it one `option` for each setting. `UPDATE_DOCS=1 npx vitest run test/shell/options.test.ts`.
  * 3. Here one entry, such as
@@ -31,6 +34,9 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
       requestBytesMax: all.kafkaMaxRequestBytes,
       idleMsMax: all.kafkaIdleTimeout,
       anonymousUser: all.kafkaAnonymousUser,
+      saslMechanisms: all.kafkaSaslMechanisms,
+      replicationStrict: all.kafkaReplicationFactor !== "any",
+      logDir: logDirOf(all),
     }),
     listenerOptions: (all, port) => ({
       advertised: port === "kafkasPort" ? all.kafkasAdvertised : all.kafkaAdvertised,
@@ -38,8 +44,10 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
   }),
   entry({
     protocol: stomp,
-    ports: ["stompPort", "stompsPort"],
-    listenerOptions: ({ stompDialect }) => ({ dialect: stompDialect }),
+    ports: ["stompPort", "stompsPort", "stompActivemqPort"],
+    listenerOptions: ({ stompDialect }, port) => ({
+      dialect: port === "stompActivemqPort" ? "activemq" : stompDialect,
+    }),
   }),
 ];
 
@@ -57,6 +65,11 @@ interface Declaration<S> {
   /** What the protocol is given of the broker's settings, as `context.settings`. */
   readonly settings?: (all: Settings) => S;
   readonly listenerOptions?: (all: Settings, port: ClientPort) => object;
+}
+
+function logDirOf(all: Settings): string {
+  const directory = dataDirectoryOf(all);
+  return directory === null ? "memory" : resolve(directory);
 }
 
 /** Forgets the type of a protocol's settings once it is known that they fit. */

@@ -3,12 +3,15 @@ import type { Durability } from "../engine/engine.ts";
 import type { Annotations } from "../message/record.ts";
 import type { Access } from "./access/access.ts";
 import type { Consumer } from "./consumer.ts";
+import type { Groups } from "./groups/groups.ts";
+import type { GroupSpace } from "./groups/space.ts";
 import type { Principal } from "./index.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Queue } from "./queue.ts";
 import type { Session } from "./session.ts";
 import type { Shard } from "./shard.ts";
-import type { StreamControl } from "./stream/types.ts";
+import { SessionStreams } from "./stream/session-streams.ts";
+import type { Streams } from "./stream/streams.ts";
 import { ControlSession } from "./topology/control.ts";
 import type { Topology } from "./topology/topology.ts";
 import type {
@@ -35,8 +38,10 @@ const LEVELS: readonly Durability[] = ["memory", "os", "fsync"];
 
 export interface ClientSessionParts {
   readonly shard: Shard;
+  readonly streams: Streams;
   readonly topology: Topology;
   readonly access: Access;
+  readonly groups: Groups;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;
@@ -45,6 +50,8 @@ export interface ClientSessionParts {
 
 /** A client's session: the topology half is inherited, publishing and consuming are here. */
 export class ClientSession extends ControlSession implements Session {
+  readonly groups: GroupSpace;
+  readonly streams: SessionStreams;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
   private readonly ledgers = new Set<Ledger>();
@@ -52,11 +59,15 @@ export class ClientSession extends ControlSession implements Session {
   constructor(parts: ClientSessionParts) {
     super(parts);
     this.shard = parts.shard;
+    this.groups = parts.groups.space(this.namespace);
+    this.streams = new SessionStreams({
+      address: parts.owner.address ?? null,
+      streams: parts.streams,
+      grants: this.grants,
+      namespace: parts.namespace,
+      checkName: (name) => this.space.checkStreamName(name),
+    });
     this.onClosed = parts.closed;
-  }
-
-  get streams(): StreamControl {
-    throw new BrokerError("not-implemented", "there are no streams yet", { what: "streams" });
   }
 
   /** @throws BrokerError also argument-invalid, for a level of durability that this broker cannot give */

@@ -11,6 +11,7 @@ import type { Rights, ScramExchange, ScramMechanism, TokenLogin, TokenVerifier }
 import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
 import type { QueueFinder } from "./dead-letter.ts";
+import { Groups } from "./groups/groups.ts";
 import type { Broker, Credentials, Principal } from "./index.ts";
 import { parkingLotDeclaration } from "./parking.ts";
 import type { Queue } from "./queue.ts";
@@ -18,6 +19,8 @@ import type { Session } from "./session.ts";
 import { MetaSettings } from "./settings.ts";
 import { Shard } from "./shard.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
+import { Streams } from "./stream/streams.ts";
+import { TailCache } from "./stream/tail-cache.ts";
 import { Topology } from "./topology/topology.ts";
 import type { Owner, QueueHandle } from "./types.ts";
 
@@ -44,6 +47,9 @@ export interface BrokerOptions {
 }
 
 const MESSAGE_BLOCKS_SHARE = 0.5;
+/** Of the budget of payload memory, for the newest batches of streams. */
+const STREAM_CACHE_SHARE = 0.25;
+const PRODUCER_EXPIRY_MS = 86_400_000;
 
 /** Opens the broker on an engine: topology, users, messages. @throws CorruptionError */
 export async function openBroker(options: BrokerOptions): Promise<RunningBroker> {
@@ -69,21 +75,47 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     quorumDeliveryLimit: options.quorumDeliveryLimit,
     onCorruption: (error) => logger.error({ error: error.message }, "stored data is damaged"),
   });
-  topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax });
+  const streams = new Streams(
+    {
+      engine,
+      clock,
+      logger,
+      durability: engine.durability === "memory" ? "memory" : options.durability,
+      producerExpiryMs: PRODUCER_EXPIRY_MS,
+    },
+    new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
+  );
+  topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax, streams });
   const access = await Access.open(engine.meta, {
     clock,
     ...(options.initialUser !== undefined && { initialUser: options.initialUser }),
     ...(options.tokens !== undefined && { tokens: options.tokens }),
   });
   await shard.recover();
-  return new RunningBroker(options, shard, topology, access);
+  await streams.recover();
+  const groups = new Groups({
+    meta: engine.meta,
+    clock,
+    streams: { idOf: (namespace, stream) => streams.find(namespace, stream)?.id ?? null },
+  });
+  return new RunningBroker(options, { shard, streams, topology, access, groups });
+}
+
+interface BrokerParts {
+  readonly shard: Shard;
+  readonly streams: Streams;
+  readonly topology: Topology;
+  readonly access: Access;
+  readonly groups: Groups;
 }
 
 /** A broker that serves. */
 export class RunningBroker implements Broker, EngineObserver {
   readonly shard: Shard;
+  readonly streams: Streams;
   readonly topology: Topology;
   readonly access: Access;
+  readonly groups: Groups;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
@@ -93,11 +125,13 @@ export class RunningBroker implements Broker, EngineObserver {
   private writtenBytes = 0;
   private onRound: (seconds: number) => void = () => {};
 
-  constructor(options: BrokerOptions, shard: Shard, topology: Topology, access: Access) {
+  constructor(options: BrokerOptions, { shard, streams, topology, access, groups }: BrokerParts) {
     this.options = options;
     this.shard = shard;
+    this.streams = streams;
     this.topology = topology;
     this.access = access;
+    this.groups = groups;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -162,8 +196,10 @@ export class RunningBroker implements Broker, EngineObserver {
   openSession(principal: Principal, namespace: string, owner: Owner): Session {
     const session = new ClientSession({
       shard: this.shard,
+      streams: this.streams,
       topology: this.topology,
       access: this.access,
+      groups: this.groups,
       principal,
       namespace,
       owner,
@@ -246,7 +282,9 @@ export class RunningBroker implements Broker, EngineObserver {
   async close(): Promise<void> {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
+    this.groups.stop();
     await this.access.idle();
+    await this.streams.close();
     await this.shard.close();
   }
 }

@@ -305,7 +305,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     // While a password was checked, the client may have gone.
     if (!this.live) return;
     const { context, settings } = this.node;
-    const owner = { connectionName: this.transport.name };
+    const owner = { connectionName: this.transport.name, address: this.remoteAddress };
     const session = context.broker.openSession(principal, settings.namespace, owner);
     this.openRights = context.broker.rights(principal, settings.namespace, this.remoteAddress);
     this.openSession?.close();

@@ -1,11 +1,20 @@
-import { KafkaError } from "./errors.ts";
+import type { Peer } from "./api.ts";
+import { CODES } from "./errors.ts";
 
-/** What the protocol's own broker takes for a topic's name. */
-const LEGAL = /^[a-zA-Z0-9._-]{1,249}$/;
+interface TopicReference {
+  readonly name: string;
+  readonly topicId: string;
+}
 
-/** @throws KafkaError INVALID_TOPIC_EXCEPTION */
-export function checkTopicName(name: string): void {
-  if (LEGAL.test(name) && name !== "." && name !== "..") return;
-  const text = `Topic name '${name}' is illegal: up to 249 of a-z, A-Z, 0-9, '.', '_' and '-', but not '.' or '..'`;
-  throw new KafkaError("INVALID_TOPIC_EXCEPTION", text);
+/** Name of the topic that a request means by its name or its id, if the user may do that with it; else why not. */
+export function topicName(
+  { session, rights }: Peer,
+  operation: "read" | "describe",
+  byId: boolean,
+  { name, topicId }: TopicReference,
+): { readonly name: string | null; readonly code: number } {
+  const meant = byId ? (session.streams.findById(topicId)?.name ?? null) : name;
+  if (meant === null) return { name: null, code: CODES.UNKNOWN_TOPIC_ID };
+  if (rights.may(operation, "stream", meant)) return { name: meant, code: CODES.NONE };
+  return { name: null, code: CODES.TOPIC_AUTHORIZATION_FAILED };
 }

@@ -176,6 +176,8 @@ export class FakeLedger implements Ledger {
 
 /** Publishes wait for `commit` when persistent; `refuse` makes queues full. */
 export class FakeSession implements Session {
+  /** This protocol has nothing to do with them. */
+  readonly groups = undefined as unknown as Session["groups"];
   readonly namespace: string;
   readonly user: string;
   readonly owner: { connectionName: string };

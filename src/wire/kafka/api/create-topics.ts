@@ -6,9 +6,9 @@ import { brokerConfigs } from "../configs/broker-configs.ts";
 import { readTopicConfigs, showTopicConfigs } from "../configs/topic-configs.ts";
 import { durable } from "../durable.ts";
 import { CODES, KafkaError, partRefusal } from "../errors.ts";
+import { checkLegalName } from "../legal-name.ts";
 import { checkReplicas } from "../replicas.ts";
 import { createTopics } from "../schemas/create-topics.ts";
-import { checkTopicName } from "../topic-name.ts";
 
 type Asked = Request<typeof createTopics>["topics"][number];
 type Result = NonNullable<Response<typeof createTopics>["topics"]>[number];
@@ -31,7 +31,7 @@ function createTopic(peer: Peer, asked: Asked, twice: boolean, validateOnly: boo
   const { name } = asked;
   try {
     if (twice) throw new KafkaError("INVALID_REQUEST", "Duplicate topic name.");
-    checkTopicName(name);
+    checkLegalName(name);
     if (!peer.rights.may("create", "stream", name)) throw new KafkaError("TOPIC_AUTHORIZATION_FAILED");
     const { streams } = peer.session;
     if (streams.find(name) !== null) {

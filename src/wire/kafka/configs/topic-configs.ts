@@ -4,6 +4,7 @@ import type { StreamConfig } from "../../../broker/index.ts";
 import { KafkaError } from "../errors.ts";
 import {
   boolean,
+  boundedLong,
   type ConfigValue,
   double,
   elementsOf,
@@ -135,25 +136,25 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "producer",
     doc: "Compression of what is stored: as the producer chose it.",
   }),
-  acting("tombstoneRetentionMs", long(0, LONG_MAX), {
+  acting("tombstoneRetentionMs", boundedLong(0), {
     name: "delete.retention.ms",
     broker: "log.cleaner.delete.retention.ms",
     usual: "86400000",
     doc: "How long a record that deletes its key can still be read after compaction.",
   }),
-  kept(long(0), {
+  kept(boundedLong(0), {
     name: "file.delete.delay.ms",
     broker: "log.segment.delete.delay.ms",
     usual: "60000",
     doc: "Kept, without effect: files are deleted as soon as nobody reads them.",
   }),
-  kept(long(1), {
+  kept(boundedLong(1), {
     name: "flush.messages",
     broker: "log.flush.interval.messages",
     usual: LONG_MAX,
     doc: "Kept, without effect: what is acknowledged has the durability of the stream.",
   }),
-  kept(long(0), {
+  kept(boundedLong(0), {
     name: "flush.ms",
     broker: "log.flush.interval.ms",
     usual: LONG_MAX,
@@ -219,7 +220,7 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "0.5",
     doc: "Share of the log that must not have been compacted yet for compaction to begin.",
   }),
-  acting("compactionLagMinMs", long(0, LONG_MAX), {
+  acting("compactionLagMinMs", boundedLong(0), {
     name: "min.compaction.lag.ms",
     broker: "log.cleaner.min.compaction.lag.ms",
     usual: "0",
@@ -279,7 +280,7 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "10485760",
     doc: "Kept, without effect: the index is as large as it needs to be.",
   }),
-  kept(long(0), {
+  kept(boundedLong(0), {
     name: "segment.jitter.ms",
     broker: "log.roll.jitter.ms",
     usual: "0",

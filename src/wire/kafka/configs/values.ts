@@ -34,7 +34,7 @@ export function int(min = 0, max = INT_MAX): ValueKind<number> {
   return { type: TYPES.INT, read: (text) => wholeNumber(text, min, max), show: String };
 }
 
-/** `unbounded`: the text that stands for -1, which is no bound. */
+/** Counted with -1 for no bound, which is written as `unbounded`; so is what is larger than can be counted. */
 export function long(min: number, unbounded = "-1"): ValueKind<number> {
   return {
     type: TYPES.LONG,
@@ -43,6 +43,15 @@ export function long(min: number, unbounded = "-1"): ValueKind<number> {
       return value > Number.MAX_SAFE_INTEGER ? -1 : value;
     },
     show: (value) => (value === -1 ? unbounded : String(value)),
+  };
+}
+
+/** Likewise, where there must be a bound: the largest one is as good as none. */
+export function boundedLong(min: number): ValueKind<number> {
+  return {
+    type: TYPES.LONG,
+    read: (text) => Math.min(wholeNumber(text, min, Number(LONG_MAX)), Number.MAX_SAFE_INTEGER),
+    show: (value) => (value === Number.MAX_SAFE_INTEGER ? LONG_MAX : String(value)),
   };
 }
 

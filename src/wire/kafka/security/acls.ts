@@ -148,7 +148,7 @@ export function authorizedOperations(may: (operation: Operation) => boolean, res
   return bits;
 }
 
-function patternOf(type: number): RuleFilter["pattern"] | null {
+function patternOf(type: number): NonNullable<RuleFilter["pattern"]> | null {
   if (type === MATCH) return "match";
   if (type === LITERAL) return "exact";
   return type === PREFIXED ? "prefix" : null;
