@@ -167,8 +167,11 @@ const BROKER_CODES: Record<ErrorCode, CodeName> = {
 export function refusalOf(error: unknown): Refusal | null {
   if (error instanceof KafkaError) return { errorCode: error.code, errorMessage: error.message };
   if (!(error instanceof BrokerError)) return null;
-  const name = error.code === "access-refused" ? refusedCode(error) : BROKER_CODES[error.code];
-  return { errorCode: CODES[name], errorMessage: error.message };
+  return { errorCode: codeOf(error), errorMessage: error.message };
+}
+
+export function codeOf(error: BrokerError): number {
+  return CODES[error.code === "access-refused" ? refusedCode(error) : BROKER_CODES[error.code]];
 }
 
 function refusedCode({ detail }: BrokerError): CodeName {
