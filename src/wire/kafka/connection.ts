@@ -9,6 +9,7 @@ import { MalformedError, Reader } from "./codec/reader.ts";
 import { KafkaError } from "./errors.ts";
 import { type FramePool, FrameReader, type FrameSink } from "./frames.ts";
 import type { Node } from "./node.ts";
+import { type Throttle, throttleOf } from "./quotas/throttle.ts";
 import { apiVersions } from "./schemas/api-versions.ts";
 
 /** Requests of one connection that may wait for their answers. Clients have five or so. */
@@ -42,6 +43,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   private readonly transport: Transport;
   private readonly frames: FrameReader;
   private readonly answers: Answers;
+  private readonly throttle: Throttle;
   private openSession: Session | null = null;
   private openRights: Rights | null = null;
   private live = true;
@@ -62,6 +64,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     this.node = shared.node;
     this.transport = transport;
     this.lastReadMs = transport.lastReadMs;
+    this.throttle = throttleOf(shared.node);
     this.frames = new FrameReader(shared.pool, this);
     this.answers = new Answers(this);
   }
@@ -203,11 +206,14 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     answers.expect(call);
     if (answers.length > PENDING_MAX) this.heldForAnswers ??= this.hold();
     let outcome: Outcome<AnyApi>;
+    const startedMs = this.throttle.idle ? 0 : performance.now();
     try {
       outcome = served.handler.handle(request as never, call);
     } catch (error) {
       answers.fail(call, error);
       return;
+    } finally {
+      if (startedMs > 0) this.throttle.spend("request_percentage", call, performance.now() - startedMs);
     }
     if (outcome === LATER) return;
     if (outcome === NO_ANSWER) answers.settle(call);

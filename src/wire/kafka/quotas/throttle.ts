@@ -7,6 +7,12 @@ const THROTTLE_MS_MAX = 30_000;
 const SAVED_SECONDS_MAX = 1;
 const BUCKETS_MAX = 100_000;
 
+/** Who is to pay: any request is. */
+interface Charged {
+  readonly peer: Peer;
+  readonly clientId: string | null;
+}
+
 /** Fills at the rate of the quota; below zero those who share it have to wait until it is full to zero. */
 interface Bucket {
   level: number;
@@ -33,17 +39,22 @@ export class Throttle {
    * Counts `amount` (bytes, or ms of the broker's time) as used; returns for how many ms the client has to
    * pause, which is what it is told.
    */
-  charge(key: QuotaKey, peer: Peer, clientId: string | null, amount: number): number {
-    if (this.idle || amount === 0) return 0;
+  private charge(key: QuotaKey, peer: Peer, clientId: string | null, amount: number): number {
+    if (amount === 0) return 0;
     const limit = this.quotas.limit(key, peer.principal?.user ?? "", clientId ?? "");
     if (limit === null) return 0;
     const perSecond = key === "request_percentage" ? (limit.value / 100) * 1000 : limit.value;
     return this.use(`${key} ${limit.sharedBy}`, limit, perSecond, amount);
   }
 
-  /** Takes no requests from the client for so long. */
-  pause(peer: Peer, throttleMs: number): void {
-    if (throttleMs === 0) return;
+  /** Charges it, and takes no requests from the client for as long as that comes to, which is returned. */
+  spend(key: QuotaKey, { peer, clientId }: Charged, amount: number): number {
+    const throttleMs = this.charge(key, peer, clientId, amount);
+    if (throttleMs > 0) this.pause(peer, throttleMs);
+    return throttleMs;
+  }
+
+  private pause(peer: Peer, throttleMs: number): void {
     const release = peer.hold();
     const timer = this.node.context.clock.setTimer(throttleMs, () => {
       forget();
