@@ -19,14 +19,14 @@ function view(bytes: Uint8Array): RecordView {
 }
 
 const bytes = fc.uint8Array({ maxLength: 40 });
-const anyRecord: fc.Arbitrary<StreamRecord> = fc.record({
+const anyRecord = fc.record({
   key: fc.option(bytes),
   value: fc.option(bytes),
   headers: fc.array(fc.tuple(fc.string({ unit: "grapheme", maxLength: 20 }), fc.option(bytes)), {
     maxLength: 5,
   }),
   timestampMs: fc.integer({ min: -1, max: 4e12 }),
-});
+}) as fc.Arbitrary<StreamRecord>;
 
 const plain = (record: StreamRecord) => ({
   ...record,

@@ -6,6 +6,7 @@ import { describeClusterHandler } from "./describe-cluster.ts";
 import { describeGroupsHandler } from "./describe-groups.ts";
 import { describeTopicPartitionsHandler } from "./describe-topic-partitions.ts";
 import { fetchHandler } from "./fetch.ts";
+import { findCoordinatorHandler } from "./find-coordinator.ts";
 import { heartbeatHandler } from "./heartbeat.ts";
 import { joinGroupHandler } from "./join-group.ts";
 import { leaveGroupHandler } from "./leave-group.ts";
@@ -28,6 +29,7 @@ export const HANDLERS: readonly AnyHandler[] = [
   describeGroupsHandler,
   describeTopicPartitionsHandler,
   fetchHandler,
+  findCoordinatorHandler,
   heartbeatHandler,
   joinGroupHandler,
   leaveGroupHandler,
