@@ -22,6 +22,7 @@ import type { BrokerStats, Counters } from "./stats.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
 import { Topology } from "./topology/topology.ts";
+import { TransactionCoordinator } from "./transactions/coordinator.ts";
 import type { Owner, QueueHandle } from "./types.ts";
 
 export interface BrokerOptions {
@@ -98,7 +99,15 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     clock,
     streams: { idOf: (namespace, stream) => streams.find(namespace, stream)?.id ?? null },
   });
-  return new RunningBroker(options, { shard, streams, topology, access, groups });
+  const transactions = new TransactionCoordinator({
+    meta: engine.meta,
+    clock,
+    logger,
+    groups,
+    streams,
+    coordinatorEpoch: engine.epoch,
+  });
+  return new RunningBroker(options, { shard, streams, topology, access, groups, transactions });
 }
 
 interface BrokerParts {
@@ -107,6 +116,7 @@ interface BrokerParts {
   readonly topology: Topology;
   readonly access: Access;
   readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
 }
 
 /** A broker that serves. */
@@ -116,6 +126,7 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly topology: Topology;
   readonly access: Access;
   readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
@@ -125,13 +136,15 @@ export class RunningBroker implements Broker, EngineObserver {
   private writtenBytes = 0;
   private onRound: (seconds: number) => void = () => {};
 
-  constructor(options: BrokerOptions, { shard, streams, topology, access, groups }: BrokerParts) {
+  constructor(options: BrokerOptions, parts: BrokerParts) {
+    const { shard, streams, topology, access, groups, transactions } = parts;
     this.options = options;
     this.shard = shard;
     this.streams = streams;
     this.topology = topology;
     this.access = access;
     this.groups = groups;
+    this.transactions = transactions;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -200,6 +213,7 @@ export class RunningBroker implements Broker, EngineObserver {
       topology: this.topology,
       access: this.access,
       groups: this.groups,
+      transactions: this.transactions,
       principal,
       namespace,
       owner,
@@ -283,6 +297,7 @@ export class RunningBroker implements Broker, EngineObserver {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
     this.groups.stop();
+    this.transactions.stop();
     await this.access.idle();
     await this.streams.close();
     await this.shard.close();
