@@ -1,4 +1,6 @@
+import { resolve } from "node:path";
 import type { ClientPort, Settings } from "./config.ts";
+import { dataDirectoryOf } from "./engines.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
 import { kafka } from "./wire/kafka/index.ts";
@@ -32,6 +34,9 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
       requestBytesMax: all.kafkaMaxRequestBytes,
       idleMsMax: all.kafkaIdleTimeout,
       anonymousUser: all.kafkaAnonymousUser,
+      saslMechanisms: all.kafkaSaslMechanisms,
+      replicationStrict: all.kafkaReplicationFactor !== "any",
+      logDir: logDirOf(all),
     }),
     listenerOptions: (all, port) => ({
       advertised: port === "kafkasPort" ? all.kafkasAdvertised : all.kafkaAdvertised,
@@ -60,6 +65,11 @@ interface Declaration<S> {
   /** What the protocol is given of the broker's settings, as `context.settings`. */
   readonly settings?: (all: Settings) => S;
   readonly listenerOptions?: (all: Settings, port: ClientPort) => object;
+}
+
+function logDirOf(all: Settings): string {
+  const directory = dataDirectoryOf(all);
+  return directory === null ? "memory" : resolve(directory);
 }
 
 /** Forgets the type of a protocol's settings once it is known that they fit. */

@@ -68,6 +68,7 @@ export class ClientSession extends ControlSession implements Session {
     this.groups = parts.groups.space(this.namespace);
     this.transactions = parts.transactions.space(this.namespace);
     this.streams = new SessionStreams({
+      address: parts.owner.address ?? null,
       streams: parts.streams,
       grants: this.grants,
       namespace: parts.namespace,

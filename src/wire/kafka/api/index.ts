@@ -1,6 +1,7 @@
 import type { AnyHandler } from "../api-table.ts";
 import { addOffsetsToTxnHandler } from "./add-offsets-to-txn.ts";
 import { addPartitionsToTxnHandler } from "./add-partitions-to-txn.ts";
+import { ADMINISTRATION } from "./administration.ts";
 import { apiVersionsHandler } from "./api-versions.ts";
 import { deleteGroupsHandler } from "./delete-groups.ts";
 import { deleteRecordsHandler } from "./delete-records.ts";
@@ -29,6 +30,7 @@ import { txnOffsetCommitHandler } from "./txn-offset-commit.ts";
 
 /** Every API that is served: the table of contents. */
 export const HANDLERS: readonly AnyHandler[] = [
+  ...ADMINISTRATION,
   addOffsetsToTxnHandler,
   addPartitionsToTxnHandler,
   apiVersionsHandler,
