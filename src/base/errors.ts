@@ -9,6 +9,10 @@ export type ErrorCode =
   | "namespace-refused"
   | "queue-not-found"
   | "exchange-not-found"
+  | "stream-not-found"
+  | "stream-exists" // also when a queue of another kind has the name; detail: name
+  | "name-invalid" // detail: kind, name, reason
+  | "offset-out-of-range"
   | "no-last-queue" // "" stands for the last queue declared, and there is none
   | "name-reserved"
   | "default-exchange" // operation not permitted on the default exchange

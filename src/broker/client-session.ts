@@ -8,6 +8,7 @@ import type { Ledger } from "./ledger.ts";
 import type { Queue } from "./queue.ts";
 import type { Session } from "./session.ts";
 import type { Shard } from "./shard.ts";
+import type { StreamControl } from "./stream/types.ts";
 import { ControlSession } from "./topology/control.ts";
 import type { Topology } from "./topology/topology.ts";
 import type {
@@ -17,11 +18,16 @@ import type {
   Delivery,
   Incoming,
   LedgerHandle,
+  Notebook,
   Owner,
   QueueCounts,
   QueueDeclaration,
   QueueHandle,
+  RetainedSink,
+  RetainedWalk,
   Route,
+  StoredMessage,
+  TopicPattern,
 } from "./types.ts";
 
 /** Weakest first. */
@@ -47,6 +53,10 @@ export class ClientSession extends ControlSession implements Session {
     super(parts);
     this.shard = parts.shard;
     this.onClosed = parts.closed;
+  }
+
+  get streams(): StreamControl {
+    throw new BrokerError("not-implemented", "there are no streams yet", { what: "streams" });
   }
 
   /** @throws BrokerError also argument-invalid, for a level of durability that this broker cannot give */
@@ -103,6 +113,26 @@ export class ClientSession extends ControlSession implements Session {
     done: (delivery: Delivery | null, ready: number) => void,
   ): void {
     this.readable(queue).get(noAck, ledger as Ledger, done);
+  }
+
+  forward(_queue: string, _message: StoredMessage, _retained: boolean): number {
+    throw new Error("not implemented yet");
+  }
+
+  retained(_exchange: string, _pattern: TopicPattern, _sink: RetainedSink): RetainedWalk {
+    throw new Error("not implemented yet");
+  }
+
+  get retainedCount(): number {
+    return 0;
+  }
+
+  notebook(_name: string): Notebook {
+    throw new Error("not implemented yet");
+  }
+
+  notebooks(_prefix: string): Iterable<string> {
+    return [];
   }
 
   override close(): void {

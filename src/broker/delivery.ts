@@ -4,8 +4,14 @@ import type { Delivery } from "./types.ts";
 /** The one delivery that a shard fills anew for each message. */
 export class MutableDelivery implements Delivery {
   readonly record = new RecordView();
+  id = 0;
+  expiresAt = 0;
   tag = 0;
   redelivered = false;
   deliveryCount = 0;
   queue = "";
+
+  get retained(): boolean {
+    return this.record.retained;
+  }
 }

@@ -1,10 +1,14 @@
+import type { Rights, ScramExchange, ScramMechanism, TokenLogin } from "./access/types.ts";
 import type { AlarmListener } from "./alarms.ts";
 import type { Session } from "./session.ts";
+import type { SettingsStore } from "./settings.ts";
 import type { Counters } from "./stats.ts";
 import type { Owner } from "./types.ts";
 
+export * from "./access/types.ts";
 export type { AlarmListener } from "./alarms.ts";
 export type { Session } from "./session.ts";
+export type { SettingsStore } from "./settings.ts";
 export type { BrokerStats, Counters } from "./stats.ts";
 export * from "./stream/types.ts";
 export type { ConsumerHandle as Consumer, LedgerHandle as Ledger } from "./types.ts";
@@ -29,9 +33,19 @@ export interface Broker {
   authenticate(credentials: Credentials): Promise<Principal>;
   /** Identity proven by the transport (client certificate). @throws BrokerError login-refused */
   principalOf(user: string): Principal;
+  /** A login by challenge and response, for one connection. */
+  scram(mechanism: ScramMechanism, loopback: boolean): ScramExchange;
+  /** Whether `authenticateToken` is of any use. */
+  readonly acceptsTokens: boolean;
+  /** @throws BrokerError login-refused */
+  authenticateToken(token: string, loopback: boolean): Promise<TokenLogin>;
+  /** What the user may do, coming from `address`. @throws BrokerError namespace-refused */
+  rights(principal: Principal, namespace: string, address: string): Rights;
   /** @throws BrokerError namespace-not-found, namespace-refused */
   openSession(principal: Principal, namespace: string, owner: Owner): Session;
-  /** Runs `done` when all changes of topology so far are durable; at once when nothing is pending. */
+  /** What protocols keep for themselves. */
+  readonly settings: SettingsStore;
+  /** Runs `done` when all changes of topology, users and settings so far are durable; at once when nothing is pending. */
   durable(done: () => void): void;
   /** Protocols count here what only they see: confirms and returns. */
   readonly counters: Counters;

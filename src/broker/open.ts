@@ -7,6 +7,7 @@ import type { Durability, Engine, EngineObserver } from "../engine/engine.ts";
 import type { Limits } from "../limits.ts";
 import type { RecordReaders } from "../message/reader.ts";
 import { Access } from "./access/access.ts";
+import type { Rights, ScramExchange, ScramMechanism, TokenLogin, TokenVerifier } from "./access/types.ts";
 import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
 import type { QueueFinder } from "./dead-letter.ts";
@@ -14,6 +15,7 @@ import type { Broker, Credentials, Principal } from "./index.ts";
 import { parkingLotDeclaration } from "./parking.ts";
 import type { Queue } from "./queue.ts";
 import type { Session } from "./session.ts";
+import { MetaSettings } from "./settings.ts";
 import { Shard } from "./shard.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
 import { Topology } from "./topology/topology.ts";
@@ -29,6 +31,8 @@ export interface BrokerOptions {
   readonly durability: Durability;
   /** First administrator of a new data directory; absent: guest/guest, from loopback only. */
   readonly initialUser?: { readonly name: string; readonly password: string };
+  /** Absent: nobody can log in with a token. */
+  readonly tokens?: TokenVerifier;
   /** Acknowledgement timeout of queues that do not set one; null = none. */
   readonly consumerTimeoutMs: number | null;
   /** Of quorum queues that do not set one; -1 = none. */
@@ -66,8 +70,11 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     onCorruption: (error) => logger.error({ error: error.message }, "stored data is damaged"),
   });
   topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax });
-  const initial = options.initialUser === undefined ? {} : { initialUser: options.initialUser };
-  const access = await Access.open(engine.meta, { ...initial, clock });
+  const access = await Access.open(engine.meta, {
+    clock,
+    ...(options.initialUser !== undefined && { initialUser: options.initialUser }),
+    ...(options.tokens !== undefined && { tokens: options.tokens }),
+  });
   await shard.recover();
   return new RunningBroker(options, shard, topology, access);
 }
@@ -77,6 +84,7 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly shard: Shard;
   readonly topology: Topology;
   readonly access: Access;
+  readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
   private readonly sessions = new Set<ClientSession>();
@@ -90,6 +98,7 @@ export class RunningBroker implements Broker, EngineObserver {
     this.shard = shard;
     this.topology = topology;
     this.access = access;
+    this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
       engine,
@@ -132,6 +141,22 @@ export class RunningBroker implements Broker, EngineObserver {
 
   principalOf(user: string): Principal {
     return this.access.principalOf(user);
+  }
+
+  scram(mechanism: ScramMechanism, loopback: boolean): ScramExchange {
+    return this.access.scram(mechanism, loopback);
+  }
+
+  get acceptsTokens(): boolean {
+    return this.access.tokens !== null;
+  }
+
+  authenticateToken(token: string, loopback: boolean): Promise<TokenLogin> {
+    return this.access.authenticateToken(token, loopback);
+  }
+
+  rights(principal: Principal, namespace: string, address: string): Rights {
+    return this.access.rights(principal.user, namespace, address);
   }
 
   openSession(principal: Principal, namespace: string, owner: Owner): Session {
@@ -221,7 +246,7 @@ export class RunningBroker implements Broker, EngineObserver {
   async close(): Promise<void> {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
-    await this.access.ready;
+    await this.access.idle();
     await this.shard.close();
   }
 }

@@ -276,6 +276,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   private fill(slot: number): MutableDelivery {
     const { delivery, context } = this;
     context.store.view(slot, delivery.record);
+    delivery.id = context.store.table.id(slot);
+    delivery.expiresAt = context.store.table.expiresAt(slot);
     const count = this.deliveryCounts?.get(slot);
     delivery.redelivered = count !== undefined;
     delivery.deliveryCount = count ?? 0;

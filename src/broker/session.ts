@@ -1,4 +1,5 @@
 import type { Table } from "../message/values.ts";
+import type { StreamControl } from "./stream/types.ts";
 import type {
   CommitWaiter,
   ConsumeOptions,
@@ -8,10 +9,15 @@ import type {
   ExchangeDeclaration,
   Incoming,
   LedgerHandle,
+  Notebook,
   Owner,
   QueueCounts,
   QueueDeclaration,
+  RetainedSink,
+  RetainedWalk,
   Route,
+  StoredMessage,
+  TopicPattern,
 } from "./types.ts";
 
 /**
@@ -23,6 +29,8 @@ export interface Session {
   readonly namespace: string;
   readonly user: string;
   readonly owner: Owner;
+  /** The namespace's streams. */
+  readonly streams: StreamControl;
 
   exchangeDeclare(declaration: ExchangeDeclaration): void;
   /** @throws BrokerError exchange-not-found */
@@ -70,6 +78,30 @@ export interface Session {
     ledger: LedgerHandle,
     done: (delivery: Delivery | null, ready: number) => void,
   ): void;
+  /**
+   * Puts a stored message into one queue as it is: same bytes, same routing, the rest of its time to live. For what
+   * a subscriber is owed beyond what routing gives it: retained messages that need an acknowledgement, a
+   * message that moves from a shared queue to the one of the member that got it (with `LedgerHandle.accept`
+   * in the same turn: one batch). `retained` is told again with each delivery.
+   * Returns PUBLISH_*. `message` must be the one handed out during this very call.
+   * @throws BrokerError queue-not-found, access-refused (write permission on the queue)
+   */
+  forward(queue: string, message: StoredMessage, retained: boolean): number;
+
+  /**
+   * Hands out the retained messages whose routing key matches, in no particular order, from later turns
+   * on: slice by slice, while the sink is writable. What is replaced meanwhile comes in its newer form.
+   * @throws BrokerError access-refused (read permission on `exchange`, and for the pattern as a topic)
+   */
+  retained(exchange: string, pattern: TopicPattern, sink: RetainedSink): RetainedWalk;
+  /** Retained messages of the namespace. */
+  readonly retainedCount: number;
+
+  /** The notes that go by this name: made by its first note, gone with its last. Needs no permission. */
+  notebook(name: string): Notebook;
+  /** Names of the namespace's notebooks that begin with `prefix`. */
+  notebooks(prefix: string): Iterable<string>;
+
   /** A queue of this owner for direct replies: unlisted, transient, gone with the owner. Returns its name. */
   openReplyQueue(): string;
   /** Releases ledgers, consumers and exclusive queues. */

@@ -27,6 +27,8 @@ export class Counters {
     cycle: 0,
     refused: 0,
     corrupt: 0,
+    offline: 0,
+    slow: 0,
   };
 }
 
@@ -40,7 +42,11 @@ export type DropReason =
   | "cycle"
   | "refused"
   /** Damaged on disk: set aside. */
-  | "corrupt";
+  | "corrupt"
+  /** A volatile queue without a consumer. */
+  | "offline"
+  /** A volatile queue whose consumer does not keep up. */
+  | "slow";
 
 /** Totals count from the start of the process and never fall; the rest is as of now. */
 export interface BrokerStats {

@@ -21,6 +21,11 @@ export interface QueueOptions {
   readonly retry?: RetryPolicy;
   readonly consumerTimeoutMs?: number;
   readonly durability?: "fsync" | "os" | "memory";
+  /**
+   * Never logged, and never waits for long: a message that comes while there is no consumer is dropped
+   * (counted as "offline"), and so is one that comes while `lengthMax` are waiting (counted as "slow").
+   */
+  readonly volatile?: boolean;
 }
 
 /** A failed message waits in place and comes back; after `attempts` it goes to the dead-letter target or the parking lot. */
@@ -75,7 +80,10 @@ export const PUBLISH_UNROUTED = 4;
 export interface Incoming {
   origin: number;
   bytes: Uint8Array;
-  /** [u8 length, exchange][u8 length, routing key] at [routingStart, routingEnd). */
+  /**
+   * [u8 length, exchange][u8 length, routing key] at [routingStart, routingEnd). A key of 255 bytes or more
+   * has the length 255 there: it goes on to the end. At most 65,535 bytes of key.
+   */
   routingStart: number;
   routingEnd: number;
   nativeStart: number;
@@ -88,6 +96,11 @@ export interface Incoming {
   expirationMs: number;
   /** Header x-delay or the like; 0 when absent. Acts only at a delaying exchange. */
   delayMs: number;
+  /**
+   * Kept as the last message of its routing key, in the same batch, besides going where it is routed; one
+   * without a body ends what was kept. Kept durably whatever `persistent` says. Absent = false.
+   */
+  retain?: boolean;
   /** Extra routing keys (carbon copies), or null. */
   copies: readonly string[] | null;
   blindCopies: readonly string[] | null;
@@ -104,9 +117,17 @@ export interface CommitWaiter {
 
 // --- consuming --------------------------------------------------------------------------------
 
-/** A message on its way out. One reused instance: read it during the call only. */
-export interface Delivery {
+/** A message as it is stored. A reused instance: read it during the call only. */
+export interface StoredMessage {
   readonly record: RecordView;
+  /** Rises with every message of the broker, is never given out twice, and stays the same across restarts. */
+  readonly id: number;
+  /** Milliseconds since the epoch after which it must not be delivered (its own time to live); 0 = never. */
+  readonly expiresAt: number;
+}
+
+/** A message on its way out. One reused instance: read it during the call only. */
+export interface Delivery extends StoredMessage {
   /** Ledger tag; settle with it. Counts up from 1 per ledger, also for deliveries that need no settling. */
   tag: number;
   redelivered: boolean;
@@ -114,6 +135,64 @@ export interface Delivery {
   deliveryCount: number;
   /** Name of the queue it comes from. */
   queue: string;
+  /** It came by `Session.forward` as a retained message. */
+  readonly retained: boolean;
+}
+
+// --- retained messages ---------------------------------------------------------------------------
+
+/** A pattern of dotted words. */
+export interface TopicPattern {
+  readonly pattern: string;
+  /** The word that stands for exactly one word. (The one for any number of words is "#".) */
+  readonly one: "*" | "+";
+  /** A wildcard as the first word does not stand for a word that begins with "$". */
+  readonly guarded: boolean;
+}
+
+/**
+ * Arguments of a binding to a topic exchange: how its pattern is written. The one says which word stands for
+ * exactly one word ("*" when absent; "+" leaves "*" a word like any other), the other that it is guarded.
+ */
+export const PATTERN_ONE_ARGUMENT = "x-pattern-one";
+export const PATTERN_GUARDED_ARGUMENT = "x-pattern-guarded";
+
+/** Where retained messages go. */
+export interface RetainedSink {
+  /** False holds the walk back; call `RetainedWalk.resume` when it can take more. */
+  readonly writable: boolean;
+  retained(message: StoredMessage): void;
+  /** Everything that matches was handed out. Not called after `cancel`. */
+  finished(): void;
+}
+
+export interface RetainedWalk {
+  /** The sink is writable again. */
+  resume(): void;
+  cancel(): void;
+}
+
+// --- notes ---------------------------------------------------------------------------------------
+
+/**
+ * Small durable facts under one name, for what a protocol must remember of a client. A change is part of
+ * the batch that is gathering: with publishes and settlements of the same turn (`Session.atomically`) it
+ * survives, or nothing of it does. It is durable when `Session.whenCommitted` says so. All notes lie in
+ * memory. Keys and values are any strings; bytes go well as latin1. Names and keys: at most 65,535 bytes
+ * of UTF-8, values 16 MiB.
+ */
+export interface Notebook {
+  readonly name: string;
+  readonly size: number;
+  get(key: string): string | undefined;
+  has(key: string): boolean;
+  /** In the order in which the keys were first set. Must not change during the iteration, but for `delete`. */
+  entries(): Iterable<readonly [key: string, value: string]>;
+  set(key: string, value: string): void;
+  /** Nothing happens when there is no such note. */
+  delete(key: string): void;
+  /** All notes, with one record. */
+  clear(): void;
 }
 
 /** Where a consumer's messages go: implemented by the wire layer, one per consumer. */

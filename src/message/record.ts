@@ -29,6 +29,8 @@ export const ORIGIN_MQTT = 3;
 export const ORIGIN_STOMP = 4;
 
 export const FLAG_PERSISTENT = 1;
+/** It stands for what was retained, not for a publish of this moment. */
+export const FLAG_RETAINED = 2;
 
 /** One line of a message's history of deaths. Neutral; AMQP shows it as x-death. */
 export interface Death {
@@ -74,6 +76,10 @@ export class RecordView {
 
   get persistent(): boolean {
     return ((this.bytes[this.offset + RECORD_FLAGS_OFFSET] as number) & FLAG_PERSISTENT) !== 0;
+  }
+
+  get retained(): boolean {
+    return ((this.bytes[this.offset + RECORD_FLAGS_OFFSET] as number) & FLAG_RETAINED) !== 0;
   }
 
   get routingLength(): number {

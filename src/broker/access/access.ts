@@ -4,13 +4,28 @@ import type { MetaStore } from "../../engine/engine.ts";
 import type { Credentials, Principal } from "../index.ts";
 import { FULL_PERMISSIONS, Grants, type Permissions, type TopicPermissions } from "./grants.ts";
 import { hashPassword, PasswordVerifier } from "./password.ts";
+import { ClientRights, type RightsSource } from "./rights.ts";
+import { checkRule, Rules } from "./rules.ts";
+import { deriveVerifiers, ScramUsers } from "./scram-users.ts";
 import { AccessStore, type StoredPermission, type StoredTopicPermission, type StoredUser } from "./store.ts";
+import type {
+  AccessRule,
+  Rights,
+  ScramCredential,
+  ScramExchange,
+  ScramMechanism,
+  ScramPassword,
+  TokenLogin,
+  TokenVerifier,
+} from "./types.ts";
 
 export interface AccessOptions {
   readonly clock: Clock;
   /** The administrator of a new store, instead of guest (who may come over the loopback interface only). */
   readonly initialUser?: { readonly name: string; readonly password: string };
   readonly firstNamespace?: string;
+  /** Absent: no login by token. */
+  readonly tokens?: TokenVerifier;
 }
 
 export interface UserInfo {
@@ -23,27 +38,38 @@ export interface UserInfo {
 const ADMINISTRATOR = "administrator";
 const GUEST = { name: "guest", password: "guest" };
 
-/** Users, their passwords and permissions. Changes act at once, also on sessions that are open. */
-export class Access {
+/** Users, their passwords, permissions and rules. Changes act at once, also on sessions that are open. */
+export class Access implements RightsSource {
+  /** Rises when a user changes. */
+  usersRevision = 0;
+  readonly tokens: TokenVerifier | null;
   private readonly store: AccessStore;
   private readonly verifier: PasswordVerifier;
+  private readonly scramUsers: ScramUsers;
   private readonly userMap = new Map<string, StoredUser>();
+  private readonly ruleMap = new Map<string, Rules>();
   /** By user, then namespace. What sessions hold stays in here, even when emptied, so that it can be filled again. */
   private readonly grantMap = new Map<string, Map<string, Grants>>();
 
   /** Resolves when the first start's administrator is stored. */
   ready: Promise<void> = Promise.resolve();
 
-  private constructor(store: AccessStore, clock: Clock) {
+  private constructor(store: AccessStore, clock: Clock, tokens: TokenVerifier | null) {
     this.store = store;
+    this.tokens = tokens;
     this.verifier = new PasswordVerifier(clock);
+    this.scramUsers = new ScramUsers(store.scramSecret(), {
+      get: (name) => this.userMap.get(name),
+      put: (user) => this.storeUser(user),
+    });
   }
 
   static async open(meta: MetaStore, options: AccessOptions): Promise<Access> {
     const store = new AccessStore(meta);
     const isNew = store.checkFormat();
-    const access = new Access(store, options.clock);
+    const access = new Access(store, options.clock, options.tokens ?? null);
     for (const user of store.users()) access.userMap.set(user.name, user);
+    for (const { namespace, ...rule } of store.rules()) access.rulesOf(namespace).add(rule);
     for (const { user, namespace, ...permissions } of store.permissions()) {
       access.grantsOf(user, namespace).set(permissions);
     }
@@ -60,13 +86,33 @@ export class Access {
   /** @throws BrokerError login-refused */
   async authenticate({ user, password, loopback }: Credentials): Promise<Principal> {
     await this.ready;
-    const known = this.userMap.get(user)?.password;
-    // Names that do not exist take as long as wrong passwords, so that nobody can try out names.
-    const right = await this.verifier.verify(password, known ?? (await decoyHash()));
+    const known = this.userMap.get(user);
+    const right = await this.isRight(password, known);
     const found = this.userMap.get(user);
-    if (!right || known == null || found?.password !== known || password === "") throw loginRefused(user);
+    if (!right || known === undefined || found === undefined) throw loginRefused(user);
+    // What was compared must still be what counts; other things about the user may have changed.
+    if (found.password !== known.password || password === "") throw loginRefused(user);
+    if (found.password === null && found.scram !== known.scram) throw loginRefused(user);
     if (found.loopbackOnly && !loopback) throw loginRefused(user);
+    this.scramUsers.seen(found, password);
     return { user, tags: found.tags };
+  }
+
+  /** A login by challenge and response. */
+  scram(mechanism: ScramMechanism, loopback: boolean): ScramExchange {
+    return this.scramUsers.exchange(mechanism, loopback, () => this.ready);
+  }
+
+  /** The token's user must be known here. @throws BrokerError login-refused */
+  async authenticateToken(token: string, loopback: boolean): Promise<TokenLogin> {
+    await this.ready;
+    if (this.tokens === null) throw tokenRefused("tokens are not accepted");
+    const claims = await this.tokens.verify(token).catch((error: Error) => {
+      throw tokenRefused(error.message);
+    });
+    const found = this.userMap.get(claims.user);
+    if (found === undefined || (found.loopbackOnly && !loopback)) throw loginRefused(claims.user);
+    return { user: found.name, tags: found.tags, expiresAtMs: claims.expiresAtMs };
   }
 
   /** For an identity proven by other means. @throws BrokerError login-refused */
@@ -76,10 +122,20 @@ export class Access {
     return { user, tags: found.tags };
   }
 
+  isAdministrator(user: string): boolean {
+    return this.userMap.get(user)?.tags.includes(ADMINISTRATOR) ?? false;
+  }
+
+  /** Of a user who comes from `address`. @throws BrokerError namespace-refused */
+  rights(user: string, namespace: string, address: string): Rights {
+    return new ClientRights(this, user, namespace, address);
+  }
+
   /** What the user may do in a namespace, kept up to date. @throws BrokerError namespace-refused */
   grants(user: string, namespace: string): Grants {
-    const grants = this.grantMap.get(user)?.get(namespace);
-    if (grants?.exist) return grants;
+    const known = this.grantMap.get(user)?.get(namespace);
+    if (known?.exist) return known;
+    if (this.rulesOf(namespace).admit(user)) return this.grantsOf(user, namespace);
     const text = `access to namespace '${namespace}' refused for user '${user}'`;
     throw new BrokerError("namespace-refused", text, { kind: "namespace", name: namespace, namespace, user });
   }
@@ -104,16 +160,15 @@ export class Access {
   ): Promise<void> {
     if (name === "") throw invalid("user", name, "name", "must not be empty");
     if (password === "") throw invalid("user", name, "password", "must not be empty");
-    const hash = password === null ? null : await hashPassword(password);
-    this.storeUser({ name, tags: [...tags], password: hash, loopbackOnly });
+    this.storeUser({ name, tags: [...tags], loopbackOnly, ...(await credentials(password)) });
   }
 
   async setPassword(name: string, password: string | null): Promise<void> {
     this.requireUser(name);
     if (password === "") throw invalid("user", name, "password", "must not be empty");
-    const hash = password === null ? null : await hashPassword(password);
-    // Looked up again: the user may have changed or gone while the hash was computed.
-    this.storeUser({ ...this.requireUser(name), password: hash });
+    const made = await credentials(password);
+    // Looked up again: the user may have changed or gone while that was computed.
+    this.storeUser({ ...this.requireUser(name), ...made });
   }
 
   setTags(name: string, tags: readonly string[]): void {
@@ -123,8 +178,26 @@ export class Access {
   /** Deleting who is not there is no error. */
   deleteUser(name: string): void {
     for (const namespace of this.grantMap.get(name)?.keys() ?? []) this.clearAll(name, namespace);
+    for (const [namespace, rules] of this.ruleMap) {
+      for (const rule of rules.find({ user: name })) this.removeRule(namespace, rule);
+    }
     this.userMap.delete(name);
     this.store.deleteUser(name);
+    this.usersRevision++;
+  }
+
+  scramCredentials(): ScramCredential[] {
+    return [...this.userMap.values()].flatMap((user) => this.scramUsers.credentialsOf(user));
+  }
+
+  /** Creates the user when there is none. @throws BrokerError argument-invalid */
+  putScram(password: ScramPassword): void {
+    this.scramUsers.put(password);
+  }
+
+  /** False when there was none. */
+  deleteScram(user: string, mechanism: ScramMechanism): boolean {
+    return this.scramUsers.delete(user, mechanism);
   }
 
   // --- permissions ----------------------------------------------------------------------------
@@ -168,9 +241,50 @@ export class Access {
     this.store.deleteTopicPermission(user, namespace, exchange);
   }
 
+  // --- rules ----------------------------------------------------------------------------------
+
+  rulesOf(namespace: string): Rules {
+    let rules = this.ruleMap.get(namespace);
+    if (rules === undefined) {
+      rules = new Rules();
+      this.ruleMap.set(namespace, rules);
+    }
+    return rules;
+  }
+
+  /** @throws BrokerError argument-invalid, limit-reached */
+  addRule(namespace: string, rule: AccessRule): void {
+    checkRule(rule);
+    if (this.rulesOf(namespace).add(rule)) this.store.putRule(namespace, rule);
+  }
+
+  removeRule(namespace: string, rule: AccessRule): void {
+    this.rulesOf(namespace).remove(rule);
+    this.store.deleteRule(namespace, rule);
+  }
+
   /** To be called when a namespace is deleted: one of the same name must not inherit its permissions. */
   forgetNamespace(namespace: string): void {
     for (const user of this.grantMap.keys()) this.clearAll(user, namespace);
+    for (const rule of this.rulesOf(namespace).find({})) this.removeRule(namespace, rule);
+  }
+
+  /** Resolves when nothing is being computed that would be stored. */
+  async idle(): Promise<void> {
+    await this.ready;
+    await this.scramUsers.idle();
+  }
+
+  /** A password in the clear against whatever is stored of the user's. */
+  private async isRight(password: string, user: StoredUser | undefined): Promise<boolean> {
+    // Names that do not exist take as long as wrong passwords, so that nobody can try out names.
+    if (user?.password != null) return this.verifier.verify(password, user.password);
+    const verifiers = user === undefined ? [] : this.scramUsers.comparisons(user, password);
+    if (verifiers.length === 0) await this.verifier.verify(password, await decoyHash());
+    for (const { stored, compare } of verifiers) {
+      if (await this.verifier.verifyBy(password, stored, compare)) return true;
+    }
+    return false;
   }
 
   private async createFirstUser({ initialUser, firstNamespace }: AccessOptions): Promise<void> {
@@ -192,6 +306,7 @@ export class Access {
   private storeUser(user: StoredUser): void {
     this.userMap.set(user.name, user);
     this.store.putUser(user);
+    this.usersRevision++;
   }
 
   private requireUser(name: string): StoredUser {
@@ -208,11 +323,19 @@ export class Access {
     }
     let grants = byNamespace.get(namespace);
     if (grants === undefined) {
-      grants = new Grants(user, namespace);
+      const context = { rules: this.rulesOf(namespace), isAdministrator: this.isAdministrator.bind(this) };
+      grants = new Grants(user, namespace, context);
       byNamespace.set(namespace, grants);
     }
     return grants;
   }
+}
+
+/** All that is stored of a password; null: no login by password. */
+async function credentials(password: string | null): Promise<Pick<StoredUser, "password" | "scram">> {
+  if (password === null) return { password: null, scram: {} };
+  const [hash, scram] = await Promise.all([hashPassword(password), deriveVerifiers(password)]);
+  return { password: hash, scram };
 }
 
 let decoy: ReturnType<typeof hashPassword> | null = null;
@@ -222,8 +345,13 @@ function decoyHash(): ReturnType<typeof hashPassword> {
   return decoy;
 }
 
-function infoOf({ name, tags, password, loopbackOnly }: StoredUser): UserInfo {
-  return { name, tags, hasPassword: password !== null, loopbackOnly };
+function infoOf({ name, tags, password, scram, loopbackOnly }: StoredUser): UserInfo {
+  const hasPassword = password !== null || Object.values(scram ?? {}).some((verifier) => verifier !== null);
+  return { name, tags, hasPassword, loopbackOnly };
+}
+
+function tokenRefused(reason: string): BrokerError {
+  return new BrokerError("login-refused", `login by token refused: ${reason}`, { kind: "token", reason });
 }
 
 function loginRefused(user: string): BrokerError {

@@ -1,4 +1,6 @@
 import { BrokerError } from "../../base/errors.ts";
+import type { Rules } from "./rules.ts";
+import type { Operation, ResourceType } from "./types.ts";
 
 export type AccessKind = "configure" | "write" | "read";
 
@@ -23,6 +25,20 @@ const DEFAULT_EXCHANGE_NAME = "amq.default";
 const PATTERN_LENGTH_MAX = 1024;
 const REMEMBERED_MAX = 8192;
 
+/** What each kind of access lets one do, when there are rules for single operations. */
+const OPERATIONS: Readonly<Record<AccessKind, readonly Operation[]>> = {
+  configure: ["create", "delete", "alter", "alter-configs"],
+  write: ["write"],
+  read: ["read"],
+};
+
+/** What beside a user's own patterns has a say. */
+export interface GrantsContext {
+  /** Of the namespace. */
+  readonly rules: Rules;
+  isAdministrator(user: string): boolean;
+}
+
 interface CompiledTopic {
   readonly write: RegExp;
   readonly read: RegExp;
@@ -35,8 +51,8 @@ interface CompiledTopic {
 export class Grants {
   readonly user: string;
   readonly namespace: string;
-  /** Rises with every change. */
-  revision = 0;
+  private readonly context: GrantsContext;
+  private changes = 0;
   private patterns: Record<AccessKind, RegExp> | null = null;
   private readonly topics = new Map<string, CompiledTopic>();
   private readonly answers: Record<AccessKind, Map<string, boolean>> = {
@@ -45,20 +61,26 @@ export class Grants {
     read: new Map(),
   };
 
-  constructor(user: string, namespace: string) {
+  constructor(user: string, namespace: string, context: GrantsContext) {
     this.user = user;
     this.namespace = namespace;
+    this.context = context;
+  }
+
+  /** Rises with every change. */
+  get revision(): number {
+    return this.changes + this.context.rules.revision;
   }
 
   /** Whether there is any permission, which is what it takes to enter the namespace. */
   get exist(): boolean {
-    return this.patterns !== null;
+    return this.patterns !== null || this.context.rules.admit(this.user);
   }
 
   /** @throws BrokerError argument-invalid */
   set(permissions: Permissions | null): void {
     this.patterns = permissions === null ? null : compilePermissions(permissions);
-    this.revision++;
+    this.changes++;
     for (const answers of Object.values(this.answers)) answers.clear();
   }
 
@@ -66,9 +88,10 @@ export class Grants {
   setTopic(exchange: string, permissions: TopicPermissions | null): void {
     if (permissions === null) this.topics.delete(exchange);
     else this.topics.set(exchange, this.compileTopic(permissions));
-    this.revision++;
+    this.changes++;
   }
 
+  /** By the patterns alone. */
   allows(access: AccessKind, name: string): boolean {
     const answers = this.answers[access];
     const known = answers.get(name);
@@ -79,10 +102,38 @@ export class Grants {
     return answer;
   }
 
+  /** Queues and streams: what rules for streams of this name say comes before the patterns. */
+  allowsQueue(access: AccessKind, name: string): boolean {
+    const { rules } = this.context;
+    if (rules.isEmpty || this.context.isAdministrator(this.user)) return this.allows(access, name);
+    let allowed = true;
+    for (const operation of OPERATIONS[access]) {
+      const ruled = rules.decide(this.user, null, operation, "stream", name);
+      if (ruled === "deny") return false;
+      if (ruled === null) allowed = false;
+    }
+    return allowed || this.allows(access, name);
+  }
+
+  /** What the patterns say of a single operation. */
+  may(operation: Operation, resource: ResourceType, name: string): boolean {
+    const access = accessFor(operation, resource);
+    if (access !== "any") return access !== null && this.allows(access, name);
+    return this.allows("read", name) || this.allows("write", name) || this.allows("configure", name);
+  }
+
+  /** Is there any name for which the patterns may allow the operation? */
+  mayAny(operation: Operation, resource: ResourceType): boolean {
+    const access = accessFor(operation, resource);
+    if (access === null || this.patterns === null) return false;
+    const asked = access === "any" ? Object.values(this.patterns) : [this.patterns[access]];
+    return asked.some(({ source }) => source !== FINDS_NOTHING.source);
+  }
+
   /** @throws BrokerError access-refused */
   check(access: AccessKind, kind: "queue" | "exchange", name: string): void {
     const shown = kind === "exchange" && name === "" ? DEFAULT_EXCHANGE_NAME : name;
-    if (this.allows(access, shown)) return;
+    if (kind === "queue" ? this.allowsQueue(access, shown) : this.allows(access, shown)) return;
     const { user, namespace } = this;
     const text = `${access} access to ${kind} '${shown}' in namespace '${namespace}' refused for user '${user}'`;
     throw new BrokerError("access-refused", text, { access, kind, name: shown, namespace, user });
@@ -112,6 +163,17 @@ export class Grants {
   }
 }
 
+/** Null: no pattern gives it. What concerns the whole cluster is for administrators and rules. */
+function accessFor(operation: Operation, resource: ResourceType): AccessKind | "any" | null {
+  if (resource === "cluster" || operation === "cluster-action") return null;
+  if (operation === "describe" || operation === "describe-configs") return "any";
+  if (operation === "read") return "read";
+  if (operation === "write" || operation === "idempotent-write") return "write";
+  return "configure";
+}
+
+const FINDS_NOTHING = /^$/;
+
 function compilePermissions({ configure, write, read }: Permissions): Record<AccessKind, RegExp> {
   return {
     configure: compilePattern("configure", configure),
@@ -129,7 +191,7 @@ function compilePattern(argument: string, pattern: string): RegExp {
       reason,
     });
   if (pattern.length > PATTERN_LENGTH_MAX) throw refuse(`is longer than ${PATTERN_LENGTH_MAX} characters`);
-  if (pattern === "") return /^$/;
+  if (pattern === "") return FINDS_NOTHING;
   const ignoreCase = pattern.startsWith("(?i)");
   try {
     return new RegExp(ignoreCase ? pattern.slice(4) : pattern, ignoreCase ? "i" : "");

@@ -30,7 +30,7 @@ export async function hashPassword(password: string): Promise<PasswordHash> {
   return { ...parameters, hash: hash.toString("base64") };
 }
 
-export async function verifyPassword(password: string, stored: PasswordHash): Promise<boolean> {
+async function verifyPassword(password: string, stored: PasswordHash): Promise<boolean> {
   const expected = Buffer.from(stored.hash, "base64");
   return timingSafeEqual(await derive(password, stored, expected.length), expected);
 }
@@ -68,9 +68,14 @@ export class PasswordVerifier {
     this.clock = clock;
   }
 
-  async verify(password: string, stored: PasswordHash): Promise<boolean> {
+  verify(password: string, stored: PasswordHash): Promise<boolean> {
+    return this.verifyBy(password, stored.hash, () => verifyPassword(password, stored));
+  }
+
+  /** `stored` stands for the whole of what the password is compared with by `compare`. */
+  async verifyBy(password: string, stored: string, compare: () => Promise<boolean>): Promise<boolean> {
     const digest = createHmac("sha256", this.secret)
-      .update(stored.hash)
+      .update(stored)
       .update("\0")
       .update(password)
       .digest("base64url");
@@ -78,17 +83,17 @@ export class PasswordVerifier {
     if (until !== undefined && until > this.clock.monotonic()) return true;
     let running = this.running.get(digest);
     if (running === undefined) {
-      running = this.compute(digest, password, stored).finally(() => this.running.delete(digest));
+      running = this.compute(digest, compare).finally(() => this.running.delete(digest));
       this.running.set(digest, running);
     }
     return running;
   }
 
-  private async compute(digest: string, password: string, stored: PasswordHash): Promise<boolean> {
+  private async compute(digest: string, compare: () => Promise<boolean>): Promise<boolean> {
     if (this.busy >= CONCURRENT_MAX) await new Promise<void>((go) => this.waiting.push(go));
     else this.busy++;
     try {
-      const right = await verifyPassword(password, stored);
+      const right = await compare();
       if (right) this.remember(digest);
       return right;
     } finally {

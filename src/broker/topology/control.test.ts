@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { Grants } from "../access/grants.ts";
+import { Rules } from "../access/rules.ts";
 import { ControlSession } from "./control.ts";
 import { exchange, FakeHost, FakeMeta, queue, refusalOf, table } from "./fakes.ts";
 import type { Namespace } from "./namespace.ts";
@@ -16,7 +17,7 @@ class ReadingSession extends ControlSession {
 
 beforeEach(() => {
   space = Topology.open(new FakeMeta(), new FakeHost()).namespace("/");
-  grants = new Grants("ann", "/");
+  grants = new Grants("ann", "/", { rules: new Rules(), isAdministrator: () => false });
   session = new ReadingSession({
     topology: { namespace: () => space },
     access: { grants: () => grants },

@@ -116,6 +116,7 @@ const COMPARED: Readonly<Record<keyof QueueOptions, true>> = {
   retry: true,
   consumerTimeoutMs: true,
   durability: true,
+  volatile: true,
 };
 const COMPARED_OPTIONS = Object.keys(COMPARED) as (keyof QueueOptions)[];
 

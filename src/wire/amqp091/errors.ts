@@ -133,6 +133,10 @@ const MAPPINGS: Readonly<Record<ErrorCode, Mapping>> = {
   ],
   "queue-not-found": ["NOT_FOUND", (d, s) => `no ${named("queue", d, s)}`],
   "exchange-not-found": ["NOT_FOUND", (d, s) => `no ${named("exchange", d, s)}`],
+  "stream-not-found": ["NOT_FOUND", (d, s) => `no ${named("queue", d, s)}`],
+  "stream-exists": ["PRECONDITION_FAILED", asIs],
+  "name-invalid": ["PRECONDITION_FAILED", asIs],
+  "offset-out-of-range": ["PRECONDITION_FAILED", asIs],
   "no-last-queue": ["NOT_FOUND", () => "no previously declared queue"],
   "name-reserved": [
     "ACCESS_REFUSED",

@@ -112,11 +112,11 @@ export function basicGet(channel: Channel, args: MethodArguments<"basic.get">): 
 }
 
 function keep(delivery: Delivery): Delivery {
-  const { record, tag, redelivered, deliveryCount, queue } = delivery;
+  const { record, id, expiresAt, retained, tag, redelivered, deliveryCount, queue } = delivery;
   const copy = new RecordView();
   copy.bytes = record.bytes.slice(record.offset, record.offset + record.length);
   copy.length = record.length;
-  return { record: copy, tag, redelivered, deliveryCount, queue };
+  return { record: copy, id, expiresAt, retained, tag, redelivered, deliveryCount, queue };
 }
 
 function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {

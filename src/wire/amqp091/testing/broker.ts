@@ -13,6 +13,7 @@ import type {
   QueueDeclaration,
   Route,
   Session,
+  StreamControl,
 } from "../../../broker/index.ts";
 import { Counters } from "../../../broker/stats.ts";
 import {
@@ -43,6 +44,12 @@ export class FakeBroker implements Broker {
     return { user, tags: [] };
   }
 
+  readonly acceptsTokens = false;
+  readonly settings = { revision: 0, get: notHere, put: notHere, entries: notHere };
+  readonly scram = notHere;
+  readonly authenticateToken = notHere;
+  readonly rights = notHere;
+
   openSession(principal: Principal, namespace: string, owner: { connectionName: string }): Session {
     if (namespace !== "/") throw new BrokerError("namespace-not-found", "no", { name: namespace });
     const session = new FakeSession(principal.user, namespace, owner);
@@ -67,6 +74,10 @@ export class FakeBroker implements Broker {
     this.alarm = reason;
     for (const listener of this.listeners) listener.alarm(reason);
   }
+}
+
+function notHere(): never {
+  throw new Error("this protocol has no business with that");
 }
 
 interface FakeQueue {
@@ -128,7 +139,8 @@ export class FakeLedger implements Ledger {
     this.tag++;
     if (!noAck) this.open.set(this.tag, bytes);
     const { redelivered, deliveryCount } = this;
-    return { record, tag: this.tag, redelivered, deliveryCount, queue: queue.name };
+    const [id, expiresAt, retained] = [this.tag, 0, false];
+    return { record, id, expiresAt, retained, tag: this.tag, redelivered, deliveryCount, queue: queue.name };
   }
 
   has(tag: number): boolean {
@@ -167,6 +179,7 @@ export class FakeSession implements Session {
   readonly namespace: string;
   readonly user: string;
   readonly owner: { connectionName: string };
+  readonly streams = {} as StreamControl;
   accessRevision = 0;
   readonly queues = new Map<string, FakeQueue>();
   readonly declared: unknown[] = [];
@@ -295,6 +308,25 @@ export class FakeSession implements Session {
     const name = `amq.rabbitmq.reply-to.${++this.replies}`;
     this.queues.set(name, { name, args: new Map(), messages: [], consumers: [] });
     return name;
+  }
+
+  // What this protocol has no use for.
+  readonly retainedCount = 0;
+
+  forward(): number {
+    throw new Error("no forwarding");
+  }
+
+  retained(): never {
+    throw new Error("no retained messages");
+  }
+
+  notebook(): never {
+    throw new Error("no notes");
+  }
+
+  notebooks(): string[] {
+    return [];
   }
 
   close(): void {

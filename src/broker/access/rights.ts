@@ -1,0 +1,137 @@
+import { BrokerError } from "../../base/errors.ts";
+import type { Grants } from "./grants.ts";
+import type { Rules } from "./rules.ts";
+import {
+  type AccessRule,
+  CLUSTER_RESOURCE,
+  type Operation,
+  type ResourceType,
+  type Rights,
+  type RuleFilter,
+  type ScramCredential,
+  type ScramMechanism,
+  type ScramPassword,
+} from "./types.ts";
+
+const REMEMBERED_MAX = 8192;
+
+/** What of access control a connection's rights are made from. */
+export interface RightsSource {
+  grants(user: string, namespace: string): Grants;
+  rulesOf(namespace: string): Rules;
+  isAdministrator(user: string): boolean;
+  /** Rises when a user changes. */
+  readonly usersRevision: number;
+  addRule(namespace: string, rule: AccessRule): void;
+  removeRule(namespace: string, rule: AccessRule): void;
+  scramCredentials(): ScramCredential[];
+  putScram(password: ScramPassword): void;
+  deleteScram(user: string, mechanism: ScramMechanism): boolean;
+}
+
+/** Rules first, then the patterns of permissions; an administrator may do everything. */
+export class ClientRights implements Rights {
+  readonly user: string;
+  private readonly namespace: string;
+  private readonly address: string;
+  private readonly source: RightsSource;
+  private readonly grants: Grants;
+  private readonly ruleBook: Rules;
+  private readonly answers = new Map<string, Map<string, boolean>>();
+  private answersRevision = -1;
+
+  /** @throws BrokerError namespace-refused */
+  constructor(source: RightsSource, user: string, namespace: string, address: string) {
+    this.source = source;
+    this.user = user;
+    this.namespace = namespace;
+    this.address = address;
+    this.grants = source.grants(user, namespace);
+    this.ruleBook = source.rulesOf(namespace);
+  }
+
+  get revision(): number {
+    return this.grants.revision + this.ruleBook.revision + this.source.usersRevision;
+  }
+
+  may(operation: Operation, resource: ResourceType, name: string): boolean {
+    const { revision } = this;
+    if (revision !== this.answersRevision) {
+      this.answers.clear();
+      this.answersRevision = revision;
+    }
+    const key = `${operation} ${resource}`;
+    let answers = this.answers.get(key);
+    if (answers === undefined) {
+      answers = new Map();
+      this.answers.set(key, answers);
+    }
+    let answer = answers.get(name);
+    if (answer === undefined) {
+      answer = this.decide(operation, resource, name);
+      if (answers.size >= REMEMBERED_MAX) answers.clear();
+      answers.set(name, answer);
+    }
+    return answer;
+  }
+
+  mayAny(operation: Operation, resource: ResourceType): boolean {
+    const { user, address, ruleBook } = this;
+    if (this.source.isAdministrator(user)) return true;
+    if (ruleBook.allowsAny(user, address, operation, resource)) return true;
+    if (ruleBook.deniesAll(user, address, operation, resource)) return false;
+    return this.grants.mayAny(operation, resource);
+  }
+
+  check(operation: Operation, resource: ResourceType, name: string): void {
+    if (this.may(operation, resource, name)) return;
+    const { user, namespace } = this;
+    const what = resource === "cluster" ? "the cluster" : `${resource} '${name}'`;
+    const text = `${operation} access to ${what} in namespace '${namespace}' refused for user '${user}'`;
+    throw new BrokerError("access-refused", text, {
+      access: operation,
+      kind: resource,
+      name,
+      namespace,
+      user,
+    });
+  }
+
+  rules(filter: RuleFilter): AccessRule[] {
+    this.check("describe", "cluster", CLUSTER_RESOURCE);
+    return this.ruleBook.find(filter);
+  }
+
+  addRules(rules: readonly AccessRule[]): void {
+    this.check("alter", "cluster", CLUSTER_RESOURCE);
+    for (const rule of rules) this.source.addRule(this.namespace, rule);
+  }
+
+  removeRules(filter: RuleFilter): AccessRule[] {
+    this.check("alter", "cluster", CLUSTER_RESOURCE);
+    const found = this.ruleBook.find(filter);
+    for (const rule of found) this.source.removeRule(this.namespace, rule);
+    return found;
+  }
+
+  scramCredentials(): ScramCredential[] {
+    this.check("describe", "cluster", CLUSTER_RESOURCE);
+    return this.source.scramCredentials();
+  }
+
+  putScram(password: ScramPassword): void {
+    this.check("alter", "cluster", CLUSTER_RESOURCE);
+    this.source.putScram(password);
+  }
+
+  deleteScram(user: string, mechanism: ScramMechanism): boolean {
+    this.check("alter", "cluster", CLUSTER_RESOURCE);
+    return this.source.deleteScram(user, mechanism);
+  }
+
+  private decide(operation: Operation, resource: ResourceType, name: string): boolean {
+    if (this.source.isAdministrator(this.user)) return true;
+    const ruled = this.ruleBook.decide(this.user, this.address, operation, resource, name);
+    return ruled === null ? this.grants.may(operation, resource, name) : ruled === "allow";
+  }
+}
