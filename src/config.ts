@@ -1,5 +1,6 @@
 import { CHECKPOINT_INTERVAL, ENGINE_URL } from "./config/engine-url.ts";
 import {
+  ADDRESS_OR_NONE,
   BOOLEAN,
   BYTES,
   choice,
@@ -116,6 +117,14 @@ const LISTENERS = {
     default: "RabbitMQ",
     help: "product that AMQP clients are told they talk to; some choose their ways by it",
   }),
+  ...ports("kafka", "Kafka", 9092, 9093),
+  ...ports("stomp", "STOMP", 61613, 61614),
+  stompDialect: option({
+    file: "stomp.dialect",
+    type: choice("rabbitmq", "activemq"),
+    default: "rabbitmq",
+    help: "whose destinations and headers STOMP clients use",
+  }),
   httpPort: option({
     file: "http.port",
     type: orOff(PORT),
@@ -128,6 +137,59 @@ const LISTENERS = {
     default: (known) => known.text("host"),
     defaultText: "as `host`",
     help: "address that the HTTP port listens on",
+  }),
+};
+
+const KAFKA = {
+  kafkaAdvertised: option({
+    file: "kafka.advertised",
+    type: ADDRESS_OR_NONE,
+    default: "",
+    defaultText: "the address that the client connected to",
+    help: "host, or host:port, that Kafka clients are told to connect to: needed behind a proxy or a port mapping",
+  }),
+  kafkasAdvertised: option({
+    file: "kafkas.advertised",
+    type: ADDRESS_OR_NONE,
+    default: "",
+    defaultText: "the address that the client connected to",
+    help: "likewise, for Kafka clients over TLS",
+  }),
+  kafkaNodeId: option({
+    file: "kafka.node-id",
+    type: integer(0, 2 ** 31 - 1),
+    default: "1",
+    help: "number that Kafka clients know this broker by",
+  }),
+  kafkaAutoCreateTopics: option({
+    file: "kafka.auto-create-topics",
+    type: BOOLEAN,
+    default: "yes",
+    help: "create a topic when a Kafka client asks for one that is not there, and allows it",
+  }),
+  kafkaNumPartitions: option({
+    file: "kafka.num-partitions",
+    type: integer(1, 100_000),
+    default: "1",
+    help: "partitions of a topic for which no number is given",
+  }),
+  kafkaMaxRequestBytes: option({
+    file: "kafka.max-request-bytes",
+    type: BYTES,
+    default: "100MiB",
+    help: "largest request of a Kafka client; who sends a larger one is hung up on",
+  }),
+  kafkaIdleTimeout: option({
+    file: "kafka.idle-timeout",
+    type: duration(1000, DAY_MS),
+    default: "10m",
+    help: "Kafka connections on which nothing is heard for so long are closed; clients open them again",
+  }),
+  kafkaAnonymousUser: option({
+    file: "kafka.anonymous-user",
+    type: orOff(TEXT),
+    default: "guest",
+    help: "who Kafka clients from this machine are that do not log in; `off` makes them log in",
   }),
 };
 
@@ -276,7 +338,16 @@ const DELIVERY = {
 };
 
 /** In the order of evaluation: a computed default sees what stands above it. */
-export const OPTIONS = { ...STORAGE, ...TLS, ...LISTENERS, ...ACCESS, ...LIMITS, ...DELIVERY, ...LOGGING };
+export const OPTIONS = {
+  ...STORAGE,
+  ...TLS,
+  ...LISTENERS,
+  ...KAFKA,
+  ...ACCESS,
+  ...LIMITS,
+  ...DELIVERY,
+  ...LOGGING,
+};
 
 export type OptionName = keyof typeof OPTIONS;
 export type Settings = {

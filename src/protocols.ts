@@ -1,7 +1,9 @@
 import type { ClientPort, Settings } from "./config.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
+import { kafka } from "./wire/kafka/index.ts";
 import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
+import { stomp } from "./wire/stomp/index.ts";
 
 /**
  * Every protocol that is spoken. To add one:
@@ -18,6 +20,27 @@ import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
  */
 export const PROTOCOLS: readonly ProtocolEntry[] = [
   entry({ protocol: amqp091, ports: ["amqpPort", "amqpsPort"] }),
+  entry({
+    protocol: kafka,
+    ports: ["kafkaPort", "kafkasPort"],
+    settings: (all) => ({
+      nodeId: all.kafkaNodeId,
+      namespace: "/",
+      autoCreateTopics: all.kafkaAutoCreateTopics,
+      partitionsDefault: all.kafkaNumPartitions,
+      requestBytesMax: all.kafkaMaxRequestBytes,
+      idleMsMax: all.kafkaIdleTimeout,
+      anonymousUser: all.kafkaAnonymousUser,
+    }),
+    listenerOptions: (all, port) => ({
+      advertised: port === "kafkasPort" ? all.kafkasAdvertised : all.kafkaAdvertised,
+    }),
+  }),
+  entry({
+    protocol: stomp,
+    ports: ["stompPort", "stompsPort"],
+    listenerOptions: ({ stompDialect }) => ({ dialect: stompDialect }),
+  }),
 ];
 
 export interface ProtocolEntry {

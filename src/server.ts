@@ -75,6 +75,7 @@ export class Server {
     // Before the messages are recovered, which may take a while, and closed after the last of them is
     // stored: whoever watches sees "starting" and "draining".
     const admin = await this.openAdmin();
+    const readers = new Map(PROTOCOLS.map(({ protocol }) => [protocol.origin, protocol.reader]));
     this.broker = await openBroker({
       engine,
       clock,
@@ -87,7 +88,7 @@ export class Server {
       ...(namesAdmin(settings) && {
         initialUser: { name: settings.adminUser, password: settings.adminPassword },
       }),
-      readers: new Map(PROTOCOLS.map(({ protocol }) => [protocol.origin, protocol.reader])),
+      readers,
       consumerTimeoutMs: settings.consumerTimeout,
       quorumDeliveryLimit: settings.quorumDeliveryLimit ?? -1,
     });
@@ -99,7 +100,7 @@ export class Server {
     const product = settings.amqpProduct;
     const version = product === PRODUCT ? VERSION : RABBITMQ_VERSION;
     const platform = `${PRODUCT} ${VERSION}, Node.js ${process.versions.node}`;
-    const context = { broker, clock: socketClock, turn, logger, limits, product, version, platform };
+    const context = { broker, clock: socketClock, turn, logger, limits, readers, product, version, platform };
     const clients = new ClientListeners({ settings, arena, tls, context });
     this.clients = clients;
     this.closers.push(() => clients.close());

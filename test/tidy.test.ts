@@ -18,7 +18,7 @@ const ROOMS: readonly [room: RegExp, mayImport: RegExp, packages: readonly strin
   [/^src\/limits\.ts$/, /^src\/base\//, []],
   // An outbox and a listener are bounded by what limits.ts says.
   [/^src\/net\//, /^src\/(net|base)\/|^src\/limits\.ts$/, ["ws"]],
-  [/^src\/message\//, /^src\/(message|base)\//, []],
+  [/^src\/message\//, /^src\/(message|base)\//, ["fzstd"]],
   [/^src\/engine\//, /^src\/(engine|base)\//, []],
   [/^src\/broker\//, /^src\/(broker|base|message)\/|^src\/limits\.ts$|^src\/engine\/engine\.ts$/, []],
   [/^src\/cluster\//, /^src\/(cluster|base)\/|^src\/engine\/engine\.ts$|^src\/broker\/ownership\.ts$/, []],

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ManualClock } from "../base/clock.ts";
-import { type Admin, type AdminSource, type BrokerStats, openAdmin } from "./index.ts";
+import type { BrokerStats } from "../broker/index.ts";
+import { type Admin, type AdminSource, openAdmin } from "./index.ts";
 
 const STATS: BrokerStats = {
   channels: 2,
@@ -10,6 +11,7 @@ const STATS: BrokerStats = {
   messagesUnacked: 6,
   messagesWaiting: 17,
   published: 100,
+  publishedBytes: 5000,
   confirmed: 90,
   delivered: 80,
   acked: 70,
@@ -26,6 +28,8 @@ const STATS: BrokerStats = {
   logBytes: 4096,
   logSyncs: 11,
   commitRounds: 12,
+  movedMessages: 23,
+  messageMemoryBytes: 512,
   arenaBytesUsed: 1024,
   arenaBytesMax: 2048,
   alarms: [],
@@ -117,6 +121,9 @@ describe("metrics", () => {
       polymq_messages_ready: 5,
       polymq_messages_unacked: 6,
       polymq_messages_published_total: 100,
+      polymq_published_bytes_total: 5000,
+      polymq_messages_moved_total: 23,
+      polymq_message_memory_bytes: 512,
       polymq_messages_confirmed_total: 90,
       polymq_messages_delivered_total: 80,
       polymq_messages_acked_total: 70,

@@ -7,7 +7,7 @@ import { Metrics } from "./metrics.ts";
 import { overview } from "./overview.ts";
 import type { AdminSource } from "./source.ts";
 
-export type { AdminSource, BrokerStats, ListenerOverview, Overview } from "./source.ts";
+export type { AdminSource, ListenerOverview, Overview } from "./source.ts";
 
 export interface AdminOptions {
   readonly host: string;

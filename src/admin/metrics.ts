@@ -1,7 +1,8 @@
 import type { Context } from "hono";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { BrokerStats } from "../broker/index.ts";
 import { EventLoopLag } from "./event-loop-lag.ts";
-import type { AdminSource, BrokerStats } from "./source.ts";
+import type { AdminSource } from "./source.ts";
 
 type Row = readonly [name: string, help: string, read: (stats: BrokerStats) => number];
 
@@ -17,6 +18,7 @@ const GAUGES: readonly Row[] = [
     (stats) => stats.messagesWaiting,
   ],
   ["polymq_log_bytes", "Bytes the logs take on their medium", (stats) => stats.logBytes],
+  ["polymq_message_memory_bytes", "Messages in memory", (stats) => stats.messageMemoryBytes],
   ["polymq_arena_used_bytes", "Message and socket memory in use", (stats) => stats.arenaBytesUsed],
   ["polymq_arena_limit_bytes", "Message and socket memory at most", (stats) => stats.arenaBytesMax],
   ["polymq_alarms", "Alarms that hold publishers back", (stats) => stats.alarms.length],
@@ -24,6 +26,7 @@ const GAUGES: readonly Row[] = [
 
 const COUNTERS: readonly Row[] = [
   ["polymq_messages_published_total", "Messages published", (stats) => stats.published],
+  ["polymq_published_bytes_total", "Bytes of bodies published", (stats) => stats.publishedBytes],
   ["polymq_messages_confirmed_total", "Publishes confirmed", (stats) => stats.confirmed],
   ["polymq_messages_delivered_total", "Deliveries", (stats) => stats.delivered],
   ["polymq_messages_acked_total", "Deliveries acknowledged", (stats) => stats.acked],
@@ -40,6 +43,7 @@ const COUNTERS: readonly Row[] = [
   ],
   ["polymq_messages_parked_total", "Messages put into a parking lot", (stats) => stats.parked],
   ["polymq_log_written_bytes_total", "Bytes written to logs", (stats) => stats.logWrittenBytes],
+  ["polymq_messages_moved_total", "Messages written again to free log space", (stats) => stats.movedMessages],
   ["polymq_log_syncs_total", "Syncs of log files to stable storage", (stats) => stats.logSyncs],
   ["polymq_commit_rounds_total", "Commit rounds", (stats) => stats.commitRounds],
 ];

@@ -93,7 +93,16 @@ export class ClientSession extends ControlSession implements Session {
 
   /** One turn is one batch: nothing is taken to the disk while this runs. */
   atomically(work: () => void): void {
-    work();
+    this.shard.deadLetters.together(work);
+  }
+
+  hold(
+    ledger: LedgerHandle,
+    deliveries: readonly { readonly tag: number; readonly multiple: boolean }[],
+    done: (release: (() => void) | null) => void,
+  ): void {
+    const slots = deliveries.flatMap(({ tag, multiple }) => (ledger as Ledger).slotsOf(tag, multiple));
+    this.shard.store.holdAll(slots, done);
   }
 
   openLedger(): Ledger {

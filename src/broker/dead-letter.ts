@@ -51,6 +51,9 @@ export class DeadLetters {
   /** In the order in which they were given up; everything queues up behind one that is read. */
   private waiting: Waiting[] = [];
   private loading = false;
+  private holds = 0;
+  /** Work that must be one batch is under way. */
+  private atOnce = false;
 
   constructor(
     store: MessageStore,
@@ -75,13 +78,34 @@ export class DeadLetters {
       queue.settle(slot);
       return;
     }
-    if (!this.loading && this.store.resident(slot)) {
+    const inTurn = this.holds === 0 && (!this.loading || this.atOnce);
+    if (inTurn && this.store.resident(slot)) {
       this.leave(queue, slot, reason);
       return;
     }
     queue.transit.add(slot);
     this.waiting.push({ queue, slot, reason });
-    if (!this.loading) this.leaveWaiting();
+    if (inTurn && !this.loading) this.leaveWaiting();
+  }
+
+  /** What is given up from here on waits until `release`. */
+  hold(): void {
+    this.holds++;
+  }
+
+  release(): void {
+    this.holds--;
+    if (this.holds === 0 && this.waiting.length > 0 && !this.loading) this.leaveWaiting();
+  }
+
+  /** What `work` gives up leaves in the batch that is gathering, as far as it is in memory. */
+  together(work: () => void): void {
+    this.atOnce = true;
+    try {
+      work();
+    } finally {
+      this.atOnce = false;
+    }
   }
 
   private leave(queue: Queue, slot: number, reason: DeathReason): void {
@@ -208,7 +232,7 @@ export class DeadLetters {
       nativeStart: routing.length,
       nativeEnd: bytes.length,
     };
-    this.publisher.publish(targets, moved, Buffer.from(JSON.stringify(annotations)), -1);
+    this.publisher.store(targets, moved, Buffer.from(JSON.stringify(annotations)), -1);
   }
 
   /** A message that comes back to a queue by itself, without anybody having rejected it, goes round for ever: it ends. */

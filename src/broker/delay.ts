@@ -6,7 +6,7 @@ import type { QueueFinder } from "./dead-letter.ts";
 import type { Holders, MessageHolder } from "./holders.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Counters } from "./stats.ts";
-import { ENQUEUE_HAS_EXPIRY, type EnqueueHead } from "./store/heads.ts";
+import { ENQUEUE_HAS_EXPIRY, enqueueHead } from "./store/heads.ts";
 import type { MessageStore, RecordSource } from "./store/message-store.ts";
 import { PUBLISH_DONE, PUBLISH_PENDING } from "./types.ts";
 
@@ -44,17 +44,7 @@ export class DelayRoom implements MessageHolder {
   private firing: number[] = [];
   private loading = false;
   private readonly durableWaits: boolean;
-  private readonly head: EnqueueHead = {
-    flags: ENQUEUE_HAS_EXPIRY,
-    priority: 0,
-    position: 0,
-    length: 0,
-    bodyBytes: 0,
-    id: 0,
-    enqueuedAt: 0,
-    expiresAt: 0,
-    queueIds: [DELAY_HOLDER_ID],
-  };
+  private readonly head = enqueueHead(ENQUEUE_HAS_EXPIRY, [DELAY_HOLDER_ID]);
 
   constructor(parts: {
     store: MessageStore;
@@ -241,7 +231,7 @@ export class DelayRoom implements MessageHolder {
       persistent: record.persistent,
       priority: this.store.table.priority(slot),
     };
-    this.publisher.publish(queues, source, Buffer.from(JSON.stringify(annotations)), delayed.expirationMs);
+    this.publisher.store(queues, source, Buffer.from(JSON.stringify(annotations)), delayed.expirationMs);
     if (record.persistent) {
       this.store.journal.heads.settle(this.id, this.store.table.id(slot));
       this.store.journal.commit(false);

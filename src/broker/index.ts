@@ -32,7 +32,7 @@ export interface Broker {
   /** @throws BrokerError login-refused (also for an unknown user, and a loopback-only user from elsewhere) */
   authenticate(credentials: Credentials): Promise<Principal>;
   /** Identity proven by the transport (client certificate). @throws BrokerError login-refused */
-  principalOf(user: string): Principal;
+  principalOf(user: string): Promise<Principal>;
   /** A login by challenge and response, for one connection. */
   scram(mechanism: ScramMechanism, loopback: boolean): ScramExchange;
   /** Whether `authenticateToken` is of any use. */

@@ -139,7 +139,7 @@ export class RunningBroker implements Broker, EngineObserver {
     return this.access.authenticate(credentials);
   }
 
-  principalOf(user: string): Principal {
+  principalOf(user: string): Promise<Principal> {
     return this.access.principalOf(user);
   }
 

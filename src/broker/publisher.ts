@@ -2,60 +2,65 @@ import type { Clock } from "../base/clock.ts";
 import type { Holders } from "./holders.ts";
 import type { Queue } from "./queue.ts";
 import type { Counters } from "./stats.ts";
-import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, type EnqueueHead } from "./store/heads.ts";
+import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, enqueueHead } from "./store/heads.ts";
 import type { MessageStore, RecordSource } from "./store/message-store.ts";
 import { PUBLISH_DONE, PUBLISH_PENDING, PUBLISH_REFUSED, PUBLISH_UNROUTED } from "./types.ts";
 
-/** Called for a message that a full queue refused, when the queue dead-letters refusals. */
-export type RefusalTarget = (queue: Queue, source: RecordSource, annotations: Uint8Array | null) => void;
+/** Where messages go that queues refuse or push out. */
+export interface Overflow {
+  /** A full queue refused the message, and dead-letters refusals. */
+  refused(queue: Queue, source: RecordSource, annotations: Uint8Array | null): void;
+  /** What queues push out from here on waits until `release`. */
+  hold(): void;
+  release(): void;
+}
 
 /** The way in: one message, stored once, for any number of queues. */
 export class Publisher {
-  private readonly store: MessageStore;
+  private readonly messages: MessageStore;
   private readonly holders: Holders;
   private readonly clock: Clock;
   private readonly counters: Counters;
-  private readonly refused: RefusalTarget;
+  private readonly overflow: () => Overflow;
   private readonly one: Queue[] = [];
-  private readonly head: EnqueueHead = {
-    flags: 0,
-    priority: 0,
-    position: 0,
-    length: 0,
-    bodyBytes: 0,
-    id: 0,
-    enqueuedAt: 0,
-    expiresAt: 0,
-    queueIds: [],
-  };
+  private readonly head = enqueueHead();
 
   constructor(
     store: MessageStore,
     holders: Holders,
     clock: Clock,
     counters: Counters,
-    refused: RefusalTarget,
+    overflow: () => Overflow,
   ) {
-    this.store = store;
+    this.messages = store;
     this.holders = holders;
     this.clock = clock;
     this.counters = counters;
-    this.refused = refused;
+    this.overflow = overflow;
   }
 
-  /**
-   * Stores a message for `queues`. `expirationMs`: its own TTL, or -1. Returns PUBLISH_*.
-   * The array is kept when it has more than one element: it must not change.
-   */
+  /** A client's message: like `store`, and counted as published. */
   publish(
     queues: readonly Queue[],
     source: RecordSource,
     annotations: Uint8Array | null,
     expirationMs: number,
   ): number {
-    const { counters } = this;
-    counters.published++;
-    counters.publishedBytes += source.bodyBytes;
+    this.counters.published++;
+    this.counters.publishedBytes += source.bodyBytes;
+    return this.store(queues, source, annotations, expirationMs);
+  }
+
+  /**
+   * Stores a message for `queues`. `expirationMs`: its own TTL, or -1. Returns PUBLISH_*.
+   * The array is kept when it has more than one element: it must not change.
+   */
+  store(
+    queues: readonly Queue[],
+    source: RecordSource,
+    annotations: Uint8Array | null,
+    expirationMs: number,
+  ): number {
     if (queues.length === 1) {
       const queue = queues[0] as Queue;
       if (queue.accepts) return this.toOne(queue, source, annotations, expirationMs);
@@ -63,7 +68,7 @@ export class Publisher {
       return PUBLISH_REFUSED;
     }
     if (queues.length === 0) {
-      counters.unroutable++;
+      this.counters.unroutable++;
       return PUBLISH_DONE | PUBLISH_UNROUTED;
     }
     let taking = queues;
@@ -83,7 +88,7 @@ export class Publisher {
     expirationMs: number,
   ): number {
     const logged = source.persistent && queue.logged;
-    const slot = this.store.put(source, annotations, logged);
+    const slot = this.messages.put(source, annotations, logged);
     this.holders.one(slot, queue);
     const timed = queue.declaration.options.messageTtlMs !== undefined;
     if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
@@ -95,7 +100,7 @@ export class Publisher {
     this.enter(slot, this.one);
     const pending = !queue.writeBehind;
     queue.offer(slot, pending);
-    this.store.journal.commit(queue.synced);
+    this.messages.journal.commit(queue.synced);
     return pending ? PUBLISH_PENDING : PUBLISH_DONE;
   }
 
@@ -109,35 +114,41 @@ export class Publisher {
     let timed = false;
     let synced = false;
     let pending = false;
+    let limited = false;
     for (const queue of queues) {
+      if (queue.limited) limited = true;
       if (queue.declaration.options.messageTtlMs !== undefined) timed = true;
       if (!source.persistent || !queue.logged) continue;
       logged = true;
       if (!queue.writeBehind) pending = true;
       if (queue.synced) synced = true;
     }
-    const slot = this.store.put(source, annotations, logged);
+    const slot = this.messages.put(source, annotations, logged);
     this.holders.many(slot, queues);
     if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
     if (logged) this.enter(slot, queues);
+    // All have been asked whether they take it: what one pushes out must not fill another meanwhile.
+    if (limited) this.overflow().hold();
     for (const queue of queues) queue.offer(slot, logged && queue.logged && !queue.writeBehind);
-    if (logged) this.store.journal.commit(synced);
+    if (limited) this.overflow().release();
+    if (logged) this.messages.journal.commit(synced);
     return pending ? PUBLISH_PENDING : PUBLISH_DONE;
   }
 
   private refuse(queue: Queue, source: RecordSource, annotations: Uint8Array | null): void {
     this.counters.refused++;
-    if (queue.declaration.options.overflow === "reject-publish-dlx") this.refused(queue, source, annotations);
+    if (queue.declaration.options.overflow === "reject-publish-dlx")
+      this.overflow().refused(queue, source, annotations);
   }
 
   private setTimes(slot: number, timed: boolean, expirationMs: number): void {
     const now = this.clock.now();
-    if (timed) this.store.table.setEnqueuedAt(slot, now);
-    if (expirationMs >= 0) this.store.table.setExpiresAt(slot, now + expirationMs);
+    if (timed) this.messages.table.setEnqueuedAt(slot, now);
+    if (expirationMs >= 0) this.messages.table.setExpiresAt(slot, now + expirationMs);
   }
 
   private enter(slot: number, queues: readonly Queue[]): void {
-    const { table, journal } = this.store;
+    const { table, journal } = this.messages;
     const head = this.head;
     head.queueIds.length = 0;
     for (const queue of queues) if (queue.logged) head.queueIds.push(queue.id);

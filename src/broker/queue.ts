@@ -130,6 +130,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     return !this.limit.refuses(this.readyCount, this.readyBytes + this.pending.wantedBytes);
   }
 
+  /** It has a maximum length. */
+  get limited(): boolean {
+    return this.limit.set;
+  }
+
   /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
   offer(slot: number, pending: boolean): void {
     if (pending || this.pending.count > 0) {
@@ -165,11 +170,14 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     const over = (): boolean => this.limit.exceeded(this.order.length, this.readyBytes);
     // A consumer with room takes the message before the limit does.
     if (over() && this.consumers.count > 0) this.run();
+    if (!over()) return;
     while (over()) {
       const slot = this.order.popOldest();
       this.leaveReady(slot);
       this.context.discard(this, slot, "maxlen");
     }
+    // What was hidden behind them may have expired long ago.
+    this.expireHead();
   }
 
   /** Replay: the message is ready (or waits, when `dueAt` lies ahead). */
@@ -297,7 +305,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     }
     const slot = this.order.pop();
     this.leaveReady(slot);
-    this.expiry.rearm(this.order);
+    // What has expired behind it goes now, so that the count which the answer carries is right.
+    this.expireHead();
     if (this.context.store.resident(slot)) {
       this.gotten(slot, noAck, ledger, done);
       return;

@@ -62,8 +62,18 @@ export interface Session {
    * Batches are committed in rising order.
    */
   whenCommitted(waiter: CommitWaiter): number;
-  /** Everything published and settled inside `work` is one batch: all of it survives, or nothing. */
+  /** Everything published and settled inside `work` is one batch: all of it survives, or nothing. What it
+   *  rejects must be held in memory (`hold`), as a dead letter is a copy. */
   atomically(work: () => void): void;
+  /**
+   * Reads back the messages of these deliveries as needed, and keeps them in memory until `release` is
+   * called. `done` may be called at once; with null when memory does not hold them all.
+   */
+  hold(
+    ledger: LedgerHandle,
+    deliveries: readonly { readonly tag: number; readonly multiple: boolean }[],
+    done: (release: (() => void) | null) => void,
+  ): void;
 
   /** Deliveries waiting to be settled; one per channel, session or subscription. */
   openLedger(): LedgerHandle;

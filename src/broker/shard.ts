@@ -63,7 +63,7 @@ export class Shard implements QueueHost, QueueContext<Queue> {
   private readonly log: Log;
   private readonly holdersById = new Map<number, MessageHolder>();
   private readonly holders: Holders;
-  private readonly deadLetters: DeadLetters;
+  readonly deadLetters: DeadLetters;
   private readonly disposer: Disposer;
   private readonly cleaner: Cleaner;
   private readonly delivery = new MutableDelivery();
@@ -83,9 +83,7 @@ export class Shard implements QueueHost, QueueContext<Queue> {
     this.store.onCorruption = options.onCorruption;
     const { store } = this;
     this.holders = new Holders(store.table, this.holdersById);
-    this.publisher = new Publisher(store, this.holders, clock, counters, (queue, source, annotations) =>
-      this.deadLetters.refused(queue, source, annotations),
-    );
+    this.publisher = new Publisher(store, this.holders, clock, counters, () => this.deadLetters);
     const { finder, readers } = options;
     this.deadLetters = new DeadLetters(store, this.publisher, finder, readers, clock, counters);
     this.delays = new DelayRoom({
@@ -175,6 +173,7 @@ export class Shard implements QueueHost, QueueContext<Queue> {
     delayMs: number,
   ): number {
     this.counters.published++;
+    this.counters.publishedBytes += source.bodyBytes;
     return this.delays.add(namespace, source, old, expirationMs, delayMs);
   }
 

@@ -139,6 +139,31 @@ export const BYTES: ValueType<number> = {
   format: formatBytes,
 };
 
+export interface Address {
+  readonly host: string;
+  /** Null: not said. */
+  readonly port: number | null;
+}
+
+/** "broker.example.com", "192.0.2.7:9092", "[2001:db8::7]:9092"; empty = none. */
+export const ADDRESS_OR_NONE: ValueType<Address | null> = {
+  placeholder: "host[:port]",
+  syntax: "`host` or `host:port`",
+  parse: (text) => {
+    if (text === "") return null;
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+))(?::(\d{1,5}))?$/.exec(text);
+    const port = match?.[3] === undefined ? null : Number(match[3]);
+    if (match === null || (port !== null && (port < 1 || port > 65_535)))
+      throw new RangeError(`'${text}' is not a host or host:port`);
+    return { host: (match[1] ?? match[2]) as string, port };
+  },
+  format: (value) => {
+    if (value === null) return "";
+    const host = value.host.includes(":") ? `[${value.host}]` : value.host;
+    return value.port === null ? host : `${host}:${value.port}`;
+  },
+};
+
 /** A duration in ms, within bounds. */
 export function duration(minMs: number, maxMs: number): ValueType<number> {
   return {

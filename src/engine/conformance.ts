@@ -196,6 +196,74 @@ function logTests(fresh: () => Promise<EngineFixture>): void {
     await engine.close();
   });
 
+  it("reads bodies across batches without what lies between them", async () => {
+    const engine = await (await fresh()).open();
+    const log = await engine.openLog("bodies", { segmentBytes: 1 << 20, preallocate: false });
+    const source = new TestSource(log);
+    log.start(source);
+    for (let index = 0; index < 20; index++) source.offer(testBatch(index, [300, 20 * index], 40));
+    await source.untilCommitted(20);
+    const bodies = Buffer.concat(source.taken.slice(5).map(bodyOf));
+    const target = Buffer.alloc(64 * 1024);
+    const filled = await log.readBodies(source.positions[5], target);
+    expect(filled).toBeGreaterThanOrEqual(source.taken[5].bodyBytes);
+    expect(target.subarray(0, filled).equals(bodies.subarray(0, filled))).toBe(true);
+    const short = Buffer.alloc(2_000);
+    const part = await log.readBodies(source.positions[5], short);
+    expect(part).toBeGreaterThanOrEqual(source.taken[5].bodyBytes);
+    expect(short.subarray(0, part).equals(bodies.subarray(0, part))).toBe(true);
+    await expect(log.readBodies(source.positions[5] + 1, target)).rejects.toThrow("no batch begins");
+    await engine.close();
+  });
+
+  it("gives back exactly what lies before a file that was begun on purpose", async () => {
+    const engine = await (await fresh()).open();
+    const log = await engine.openLog("begun", { segmentBytes: 1 << 20, preallocate: false });
+    const source = new TestSource(log);
+    const take = source.take.bind(source);
+    source.take = () => {
+      if (source.taken.length === 3) log.beginSegment();
+      return take();
+    };
+    log.start(source);
+    for (let index = 0; index < 6; index++) source.offer(testBatch(index, [1_000]));
+    await source.untilCommitted(6);
+    log.trim(source.positions[3]);
+    await expect.poll(() => log.storedBytes).toBeLessThan(4_000);
+    const target = Buffer.alloc(1_000);
+    await log.read(source.positions[3], target);
+    expect(target.equals(bodyOf(source.taken[3]))).toBe(true);
+    await engine.close();
+  });
+
+  it("deletes a log, open or not, and knows the names of those that are there", async () => {
+    const fixture = await fresh();
+    let engine = await fixture.open();
+    await engine.openLog("never written");
+    const { source } = await opened(engine, "one / Ü");
+    const other = await opened(engine, "two");
+    for (const each of [source, other.source]) each.offer(testBatch(0, [5_000]));
+    await Promise.all([source.untilCommitted(1), other.source.untilCommitted(1)]);
+    expect((await engine.logNames()).filter((name) => name !== "never written").sort()).toEqual([
+      "one / Ü",
+      "two",
+    ]);
+    await engine.deleteLog("one / Ü");
+    source.offer(testBatch(1, [100]));
+    other.source.offer(testBatch(1, [100]));
+    await other.source.untilCommitted(2);
+    expect(source.committedCount).toBe(1);
+    await engine.deleteLog("never written");
+    await engine.deleteLog("never heard of");
+    await engine.close();
+    engine = await fixture.open();
+    expect(await engine.logNames()).toEqual(fixture.survives ? ["two"] : []);
+    await engine.deleteLog("two");
+    expect(await engine.logNames()).toEqual([]);
+    expect((await opened(engine, "two")).found).toEqual([]);
+    await engine.close();
+  });
+
   it("commits what has gathered when it closes", async () => {
     const engine = await (await fresh()).open();
     const { log, source } = await opened(engine, "closing");

@@ -64,6 +64,15 @@ export interface Log {
    * and may stop short where the medium's file ends. Returns how many bytes were read.
    */
   read(position: number, target: Uint8Array): Promise<number>;
+  /**
+   * Reads committed bodies one batch after the other, leaving out whatever the medium keeps between
+   * them. `position` is where a batch's bodies begin; as much of those as `target` holds is read, and
+   * some of what follows; the last body may be cut short. Returns how many bytes were filled. May go
+   * on into batches that are not committed yet. @throws CorruptionError when no batch begins there
+   */
+  readBodies(position: number, target: Uint8Array): Promise<number>;
+  /** The next batch that is taken begins a file of its own, so that all before it can be given back. Only from within `LogSource.take`. */
+  beginSegment(): void;
   /** Promises that nothing before `position` will be read or is needed again; space is given back as soon as possible. */
   trim(position: number): void;
   /** Commits what has gathered, then lets go of the log. */
@@ -91,13 +100,25 @@ export interface EngineObserver {
   failed(error: Error): void;
 }
 
+export interface LogOptions {
+  /** About how large a file of the log gets; a batch may go over it. Default: the engine's choice. */
+  readonly segmentBytes?: number;
+  /** False for logs of which there are very many: they take no room in advance. Default true. */
+  readonly preallocate?: boolean;
+}
+
 export interface Engine {
   readonly meta: MetaStore;
   /** Strongest level this engine can give. */
   readonly durability: Durability;
   /** Rises by one with every start on the same data. */
   readonly epoch: number;
-  openLog(name: string): Promise<Log>;
+  /** A log without batches leaves nothing on the medium. */
+  openLog(name: string, options?: LogOptions): Promise<Log>;
+  /** Names of the logs that have left something on the medium, or are open. */
+  logNames(): Promise<string[]>;
+  /** Removes a log and all its bytes. It may be open: then its writer is asked for nothing more. */
+  deleteLog(name: string): Promise<void>;
   /** Bytes free on the medium, or Infinity when that means nothing. */
   freeBytes(): Promise<number>;
   observe(observer: EngineObserver): void;

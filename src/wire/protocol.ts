@@ -3,7 +3,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Turn } from "../base/turn.ts";
 import type { Broker } from "../broker/index.ts";
 import type { Limits } from "../limits.ts";
-import type { RecordReader } from "../message/reader.ts";
+import type { RecordReader, RecordReaders } from "../message/reader.ts";
 import type { ConnectionAcceptor } from "../net/transport.ts";
 
 /** What every protocol is given. `Settings` are its own, filled in by protocols.ts. */
@@ -14,6 +14,8 @@ export interface ProtocolContext<Settings = unknown> {
   readonly logger: Logger;
   readonly limits: Limits;
   readonly settings: Settings;
+  /** What can be asked of messages that came in by other protocols. */
+  readonly readers: RecordReaders;
   /** What the server says it is: clients choose their ways by product and version. */
   readonly product: string;
   readonly version: string;

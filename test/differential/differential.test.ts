@@ -2,12 +2,13 @@
 //   RABBITMQ_URL  the oracle; without one this file skips (run.mjs starts one)
 //   AMQP_URL      the other broker; otherwise PolyMQ in this process
 //   DIFF_RUNS, DIFF_SEED, DIFF_PATH   how many scripts, and which
+//   DIFF_KIND   classic or quorum; both without it
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { useBroker } from "../support/broker.ts";
 import { Player } from "./execute.ts";
-import { script } from "./script.ts";
+import { quorumScript, script } from "./script.ts";
 
 const oracle = process.env.RABBITMQ_URL;
 const runs = Number(process.env.DIFF_RUNS ?? 50);
@@ -25,16 +26,21 @@ function untilDifference(left: unknown[], right: unknown[]): [unknown[], unknown
 describe.skipIf(!oracle)("differential", async () => {
   const broker = oracle ? await useBroker() : { url: "" };
 
-  test(
-    `${runs} scripts, seed ${seed}`,
-    async () => {
-      console.log(`differential: DIFF_SEED=${seed} DIFF_RUNS=${runs}`);
+  const kinds = [
+    { kind: "classic" as const, scripts: script, numRuns: runs },
+    { kind: "quorum" as const, scripts: quorumScript, numRuns: Math.ceil(runs / 3) },
+  ].filter(({ kind }) => (process.env.DIFF_KIND ?? kind) === kind);
+
+  test.each(kinds)(
+    `$numRuns scripts, $kind queues, seed ${seed}`,
+    async ({ kind, scripts, numRuns }) => {
+      console.log(`differential: DIFF_KIND=${kind} DIFF_SEED=${seed} DIFF_RUNS=${runs}`);
       let repeats = 0;
-      const property = fc.asyncProperty(script, async (operations) => {
+      const property = fc.asyncProperty(scripts, async (operations) => {
         for (let attempt = 1; ; attempt++) {
           const [expected, actual] = await Promise.all([
-            new Player(oracle!).play(operations),
-            new Player(broker.url).play(operations),
+            new Player(oracle!, kind).play(operations),
+            new Player(broker.url, kind).play(operations),
           ]);
           if (isDeepStrictEqual(expected, actual)) return;
           // On a crowded machine the oracle itself is not quite repeatable: only what differs
@@ -46,7 +52,7 @@ describe.skipIf(!oracle)("differential", async () => {
         }
       });
       await fc.assert(property, {
-        numRuns: runs,
+        numRuns,
         seed,
         ...(process.env.DIFF_PATH ? { path: process.env.DIFF_PATH } : {}),
         interruptAfterTimeLimit: 20 * MINUTES,

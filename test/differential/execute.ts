@@ -10,9 +10,12 @@ import {
   type Operation,
   QUEUE_VARIANTS,
   QUEUES,
+  TX_CHANNEL,
 } from "./script.ts";
 
 const OBSERVER = 100;
+/** On the connection that plays: the only one that sees its exclusive queues. */
+const COUNTER = CHANNELS + 1;
 const SETTLE_MS = 4;
 
 let runs = 0;
@@ -25,11 +28,22 @@ export class Player {
   private consumers = 0;
   private tags: string[][] = [];
   private unsettled: number[][] = [];
+  /** Settled in the transaction that is open: a rollback brings them back. */
+  private settledInTx: number[] = [];
+  private readonly queueOf = new Map<string, string>();
+  /**
+   * Two queues delivered to one channel at once: which comes first is a race in RabbitMQ, where each
+   * queue is a process, and all tags after it depend on it. So the script ends there.
+   */
+  private raced = false;
   /** Consumers, and channels' last gets, whose deliveries want no acknowledgement. */
   private autoAcked = new Set<string>();
 
-  constructor(url: string) {
+  private readonly kind: "classic" | "quorum";
+
+  constructor(url: string, kind: "classic" | "quorum") {
     this.url = url;
+    this.kind = kind;
   }
 
   /** The transcript: one entry per operation. */
@@ -40,8 +54,9 @@ export class Player {
     const transcript: unknown[] = [];
     try {
       for (const operation of script) {
-        await this.perform(operation);
-        transcript.push({ operation, ...(await this.settle()) });
+        const aside = await this.perform(operation);
+        transcript.push({ operation, ...(await this.settle()), ...(aside === undefined ? {} : { aside }) });
+        if (this.raced) break;
       }
     } finally {
       await this.cleanUp();
@@ -52,12 +67,14 @@ export class Player {
   private async connect(): Promise<void> {
     this.raw = await RawConnection.open(this.url, { keepTags: true });
     for (let ch = 0; ch < CHANNELS; ch++) await this.open(ch);
+    await this.raw.openChannel(COUNTER);
   }
   private async open(ch: number): Promise<void> {
     await this.raw.openChannel(ch + 1);
-    await this.raw.call("confirm.select", ch + 1);
+    await this.raw.call(ch === TX_CHANNEL ? "tx.select" : "confirm.select", ch + 1);
     this.tags[ch] = [];
     this.unsettled[ch] = [];
+    if (ch === TX_CHANNEL) this.settledInTx = [];
   }
 
   private name(short: string): string {
@@ -68,7 +85,8 @@ export class Player {
     return JSON.parse(JSON.stringify(value).replaceAll("$", this.prefix));
   }
 
-  private async perform(operation: Operation): Promise<void> {
+  /** Returns what another connection was told, if one took part. */
+  private async perform(operation: Operation): Promise<unknown> {
     const channel = operation.ch + 1;
     if (operation.op === "reopen") {
       this.raw.send("channel.close", channel, { replyCode: 200 });
@@ -78,10 +96,33 @@ export class Player {
       this.publish(channel, operation.exchange, operation.key, operation.message, operation.mandatory);
     } else if (operation.op === "send") {
       this.publish(channel, "", this.name(operation.queue), operation.message, false);
+    } else if (operation.op === "intrude") {
+      return this.intrude(operation.method, this.name(operation.queue));
     } else {
       const request = this.topologyRequest(operation) ?? this.messageRequest(operation);
       if (request) this.raw.send(request[0], channel, request[1]);
+      if (operation.op === "txCommit") await this.answered(channel, "tx.commit-ok");
     }
+    return undefined;
+  }
+
+  /** RabbitMQ takes no method on a channel that it still owes a tx.commit-ok (504). */
+  private async answered(channel: number, name: string): Promise<void> {
+    const answers = (event: Incoming): boolean =>
+      event.name === "connection.close" ||
+      (event.channel === channel && [name, "channel.close"].includes(event.name));
+    await this.raw.until(() => this.raw.incoming.some(answers) || this.raw.isClosed, name);
+  }
+
+  /** Another connection tries something with a queue that may be exclusive, or in exclusive use. */
+  private async intrude(method: string, queue: string): Promise<unknown> {
+    const other = await RawConnection.open(this.url);
+    await other.openChannel(1);
+    const args = method === "queue.declare" ? { queue, passive: true } : { queue, consumerTag: "intruder" };
+    const { name, args: reply } = await other.call(method, 1, args);
+    other.destroy();
+    const told = name === "channel.close" ? reply : {};
+    return JSON.parse(JSON.stringify({ name, ...told }).replaceAll(this.prefix, "$"));
   }
 
   private topologyRequest(operation: Operation): [string, Args] | undefined {
@@ -117,6 +158,19 @@ export class Player {
 
   private messageRequest(operation: Operation): [string, Args] | undefined {
     switch (operation.op) {
+      case "txSelect":
+        return ["tx.select", {}];
+      case "confirmSelect":
+        return ["confirm.select", {}];
+      case "txCommit":
+        if (operation.ch === TX_CHANNEL) this.settledInTx = [];
+        return ["tx.commit", {}];
+      case "txRollback":
+        if (operation.ch === TX_CHANNEL) {
+          this.unsettled[TX_CHANNEL]!.push(...this.settledInTx.splice(0));
+          this.unsettled[TX_CHANNEL]!.sort((a, b) => a - b);
+        }
+        return ["tx.rollback", {}];
       case "recover":
         this.unsettled[operation.ch] = [];
         return ["basic.recover", { requeue: true }];
@@ -129,6 +183,7 @@ export class Player {
       case "consume": {
         const consumerTag = `c${this.consumers++}`;
         this.tags[operation.ch]!.push(consumerTag);
+        this.queueOf.set(consumerTag, operation.queue);
         if (operation.noAck) this.autoAcked.add(consumerTag);
         const args = { "x-priority": operation.priority };
         return [
@@ -155,7 +210,9 @@ export class Player {
     if (open.length === 0) return undefined;
     const [tag] = open.splice(operation.pick % open.length, 1);
     const multiple = operation.multiple && operation.how !== "reject";
-    if (multiple) this.unsettled[operation.ch] = open.filter((other) => other > tag!);
+    const settled = [tag!, ...(multiple ? open.filter((other) => other < tag!) : [])];
+    this.unsettled[operation.ch] = open.filter((other) => !settled.includes(other));
+    if (operation.ch === TX_CHANNEL) this.settledInTx.push(...settled);
     return [`basic.${operation.how}`, { deliveryTag: tag, multiple, requeue: operation.requeue }];
   }
 
@@ -199,7 +256,13 @@ export class Player {
           .filter((event) => (event.name === "basic.deliver") === wanted)
           .map((event) => this.describe(event, ch)),
       );
-      seen.push({ replies, deliveries });
+      const queues = new Set(own.map((event) => this.queueOf.get(event.args.consumerTag)));
+      queues.delete(undefined);
+      if (queues.size > 1) this.raced = true;
+      seen.push({
+        replies: cancelsInOrder(replies as unknown[]),
+        deliveries: queues.size > 1 ? withoutOrder(deliveries as unknown[]) : deliveries,
+      });
       if (closed.has(ch)) this.unsettled[ch] = [];
     }
     const hard = events.find((event) => event.channel === 0 && event.name === "connection.close");
@@ -225,7 +288,8 @@ export class Player {
   /** Everything sent so far has been read by every channel of the broker. */
   private async roundTrip(): Promise<void> {
     for (let ch = 0; ch < CHANNELS; ch++) {
-      if (this.raw.incoming.some((event) => event.name.endsWith(".close") && event.channel % (ch + 1) === 0))
+      const ends = [0, ch + 1];
+      if (this.raw.incoming.some((event) => event.name.endsWith(".close") && ends.includes(event.channel)))
         continue;
       this.raw.send("channel.flow", ch + 1, { active: true });
       const done = (event: Incoming) =>
@@ -240,19 +304,28 @@ export class Player {
   private async counts(): Promise<Record<string, string>> {
     const counts: Record<string, string> = {};
     for (const queue of QUEUES) {
-      const reply = await this.observer.call("queue.declare", OBSERVER, {
-        queue: this.name(queue),
-        passive: true,
-      });
-      if (reply.name === "queue.declare-ok") {
-        counts[queue] = `${reply.args.messageCount} ready, ${reply.args.consumerCount} consumers`;
-        continue;
-      }
-      counts[queue] = String(reply.args.replyCode);
-      this.observer.send("channel.close-ok", OBSERVER);
-      await this.observer.openChannel(OBSERVER);
+      const seen = await this.count(this.observer, OBSERVER, queue);
+      // Locked to the connection that plays: it may ask, unless it has just been closed.
+      const ended = this.raw.isClosed || this.raw.incoming.some((event) => event.name === "connection.close");
+      counts[queue] = seen === "405" && !ended ? await this.count(this.raw, COUNTER, queue) : seen;
     }
     return counts;
+  }
+
+  private async count(connection: RawConnection, channel: number, queue: string): Promise<string> {
+    const request = { queue: this.name(queue), passive: true };
+    connection.send("queue.declare", channel, request);
+    const reply = await connection.next(channel);
+    if (reply.name === "queue.declare-ok") {
+      const { messageCount, consumerCount } = reply.args;
+      // RabbitMQ's quorum queues count a get that is not acknowledged yet as a consumer.
+      return this.kind === "quorum"
+        ? `${messageCount} ready`
+        : `${messageCount} ready, ${consumerCount} consumers`;
+    }
+    connection.send("channel.close-ok", channel);
+    await connection.openChannel(channel);
+    return String(reply.args.replyCode);
   }
 
   private describe(event: Incoming, ch: number): unknown {
@@ -269,13 +342,27 @@ export class Player {
   }
 
   private async cleanUp(): Promise<void> {
-    this.raw.destroy();
+    // Not cut off: its exclusive queues are gone when it is answered.
+    await this.raw.close();
     for (const queue of QUEUES)
       await this.observer.call("queue.delete", OBSERVER, { queue: this.name(queue) });
     for (const name of EXCHANGES)
       await this.observer.call("exchange.delete", OBSERVER, { exchange: this.name(name) });
     await this.observer.close();
   }
+}
+
+/** Consumers of a queue that goes are told by name (RabbitMQ) or by priority: nobody can rely on either. */
+function cancelsInOrder(replies: unknown[]): unknown[] {
+  const isCancel = (reply: unknown): boolean => (reply as { name?: string }).name === "basic.cancel";
+  const cancels = replies.filter(isCancel).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+  return replies.map((reply) => (isCancel(reply) ? cancels.shift() : reply));
+}
+
+function withoutOrder(deliveries: unknown[]): unknown[] {
+  return deliveries
+    .map((delivery) => JSON.stringify(delivery, (key, value) => (key === "deliveryTag" ? undefined : value)))
+    .sort();
 }
 
 /** Removes what differs by nature: times, and headers that only newer releases add. */

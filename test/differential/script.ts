@@ -4,7 +4,9 @@ import fc from "fast-check";
 
 export const QUEUES = ["q0", "q1", "q2"];
 export const EXCHANGES = ["e0", "e1"];
-export const CHANNELS = 3;
+export const CHANNELS = 4;
+/** The channel that is in a transaction; the others confirm. */
+export const TX_CHANNEL = 3;
 const KEYS = ["a", "a.b", "b", ""];
 const PATTERNS = [...KEYS, "#", "a.*", "*.b"];
 
@@ -30,6 +32,8 @@ export type Operation =
       requeue: boolean;
     }
   | { op: "settleUnknown"; ch: number; how: "ack" | "nack" | "reject" }
+  | { op: "txSelect" | "txCommit" | "txRollback" | "confirmSelect"; ch: number }
+  | { op: "intrude"; ch: number; queue: string; method: string }
   | { op: "recover"; ch: number }
   | { op: "qos"; ch: number; count: number }
   | { op: "reopen"; ch: number };
@@ -37,6 +41,7 @@ export type Operation =
 /** Queue declarations to choose from; `$e0` and the like are replaced with the run's own names. */
 export const QUEUE_VARIANTS: {
   durable?: boolean;
+  exclusive?: boolean;
   autoDelete?: boolean;
   arguments?: Record<string, unknown>;
 }[] = [
@@ -53,6 +58,19 @@ export const QUEUE_VARIANTS: {
   { durable: true, arguments: { "x-message-ttl": 3_600_000 } },
   { durable: true, arguments: { "x-max-length-bytes": 12 } },
   { durable: true, autoDelete: true },
+  { exclusive: true },
+  { durable: true, exclusive: true, arguments: { "x-dead-letter-exchange": "$e1" } },
+  { durable: true, exclusive: true, autoDelete: true },
+  { durable: true, arguments: { "x-queue-type": "quorum" } },
+  { durable: true, arguments: { "x-queue-type": "quorum", "x-delivery-limit": 1 } },
+  {
+    durable: true,
+    arguments: { "x-queue-type": "quorum", "x-delivery-limit": 1, "x-dead-letter-exchange": "$e1" },
+  },
+  { durable: true, arguments: { "x-queue-type": "quorum", "x-max-length": 2 } },
+  { durable: true, arguments: { "x-queue-type": "quorum", "x-single-active-consumer": true } },
+  { durable: true, exclusive: true, arguments: { "x-queue-type": "quorum" } },
+  { arguments: { "x-queue-type": "quorum" } },
   { durable: true, arguments: { "x-max-length": -1 } },
   { durable: true, arguments: { "x-dead-letter-routing-key": "alone" } },
 ];
@@ -83,6 +101,11 @@ const exchange = fc.constantFrom(...EXCHANGES);
 const key = fc.constantFrom(...KEYS);
 const pattern = fc.constantFrom(...PATTERNS);
 const message = fc.nat(MESSAGES.length - 1);
+/** Variants that can be declared at all. A quorum queue takes long to declare: it has scripts of its own. */
+const isQuorum = (n: number) => QUEUE_VARIANTS[n]!.arguments?.["x-queue-type"] === "quorum";
+const classic = QUEUE_VARIANTS.map((_, n) => n).filter((n) => !isQuorum(n));
+const quorum = QUEUE_VARIANTS.map((_, n) => n).filter(isQuorum);
+
 const how = fc.constantFrom("ack" as const, "nack" as const, "reject" as const);
 const flag = fc.boolean();
 const seldom = fc.nat(5).map((n) => n === 0);
@@ -90,11 +113,11 @@ const some = <T extends Record<string, fc.Arbitrary<unknown>>>(shape: T) =>
   fc.record(shape) as fc.Arbitrary<unknown>;
 const is = (name: string) => fc.constant(name);
 
-const operation = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: some({ op: is("declareQueue"), ch, queue, variant: fc.nat(QUEUE_VARIANTS.length - 1) }),
-  },
+const declareQueue = (variants: number[]) =>
+  some({ op: is("declareQueue"), ch, queue, variant: fc.constantFrom(...variants) });
+const transaction = fc.constantFrom("txCommit", "txCommit", "txCommit", "txRollback", "txSelect");
+
+const common = [
   { weight: 1, arbitrary: some({ op: is("deleteQueue"), ch, queue, ifUnused: seldom, ifEmpty: seldom }) },
   { weight: 1, arbitrary: some({ op: is("purge"), ch, queue }) },
   {
@@ -165,35 +188,112 @@ const operation = fc.oneof(
   { weight: 1, arbitrary: some({ op: is("recover"), ch }) },
   { weight: 2, arbitrary: some({ op: is("qos"), ch, count: fc.nat(3) }) },
   { weight: 1, arbitrary: some({ op: is("reopen"), ch }) },
+  { weight: 6, arbitrary: some({ op: transaction, ch: is(`${TX_CHANNEL}`).map(Number) }) },
+  { weight: 1, arbitrary: some({ op: fc.oneof(transaction, is("confirmSelect")), ch }) },
+  {
+    weight: 1,
+    arbitrary: some({
+      op: is("intrude"),
+      ch,
+      queue,
+      method: fc.constantFrom("queue.declare", "queue.purge", "queue.delete", "basic.get", "basic.consume"),
+    }),
+  },
+];
+const operation = fc.oneof(
+  { weight: 6, arbitrary: declareQueue(classic) },
+  ...common,
+) as fc.Arbitrary<Operation>;
+const quorumOperation = fc.oneof(
+  { weight: 3, arbitrary: declareQueue(quorum) },
+  ...common,
 ) as fc.Arbitrary<Operation>;
 
 /** Starts with a usable set-up, as a conversation of nothing but 404s teaches little. */
-const opening = fc
-  .tuple(
-    ...QUEUES.map(() => fc.nat(QUEUE_VARIANTS.length - 3)),
-    fc.constantFrom("direct", "fanout", "topic", "headers"),
-  )
-  .map((choices): Operation[] => {
-    const variants = choices.slice(0, QUEUES.length) as number[];
-    const type = choices.at(-1) as string;
-    return [
-      ...EXCHANGES.map((name, i): Operation => {
-        return {
-          op: "declareExchange",
-          ch: 0,
-          exchange: name,
-          type: i ? "fanout" : type,
-          durable: true,
-          passive: false,
-        };
-      }),
-      ...QUEUES.map(
-        (name, i): Operation => ({ op: "declareQueue", ch: 0, queue: name, variant: variants[i]! }),
-      ),
-      { op: "bind", ch: 0, queue: "q1", exchange: "e1", key: "", headers: 0 },
-    ];
+const opening = (...variants: number[][]) =>
+  fc
+    .tuple(
+      ...QUEUES.map((_, i) => fc.constantFrom(...variants[i % variants.length]!)),
+      fc.constantFrom("direct", "fanout", "topic", "headers"),
+    )
+    .map((choices): Operation[] => {
+      const variants = choices.slice(0, QUEUES.length) as number[];
+      const type = choices.at(-1) as string;
+      return [
+        ...EXCHANGES.map((name, i): Operation => {
+          return {
+            op: "declareExchange",
+            ch: 0,
+            exchange: name,
+            type: i ? "fanout" : type,
+            durable: true,
+            passive: false,
+          };
+        }),
+        ...QUEUES.map(
+          (name, i): Operation => ({ op: "declareQueue", ch: 0, queue: name, variant: variants[i]! }),
+        ),
+        { op: "bind", ch: 0, queue: "q1", exchange: "e1", key: "", headers: 0 },
+      ];
+    });
+
+/**
+ * RabbitMQ's priority queues let expired messages stay, count and be got: it looks for them only when
+ * a queue's only message comes, and only on the highest level that holds something. PolyMQ lets
+ * messages of every level expire in time.
+ */
+function sparePriorities(operations: Operation[]): Operation[] {
+  const prioritised = (operation: Operation) =>
+    operation.op === "declareQueue" &&
+    "x-max-priority" in (QUEUE_VARIANTS[operation.variant]!.arguments ?? {});
+  if (!operations.some(prioritised)) return operations;
+  const expiring = MESSAGES.findIndex(({ properties }) => properties.expiration === "0");
+  return operations.map((operation) =>
+    "message" in operation && operation.message === expiring ? { ...operation, message: 0 } : operation,
+  );
+}
+
+/**
+ * When a full queue refuses a part of a transaction, RabbitMQ closes the channel; whether a consumer on
+ * it is given what the other queues took before that is a race there.
+ */
+function spareRefusedTransactions(operations: Operation[]): Operation[] {
+  const refusing = (operation: Operation) =>
+    operation.op === "declareQueue" &&
+    QUEUE_VARIANTS[operation.variant]!.arguments?.["x-overflow"] === "reject-publish";
+  if (!operations.some(refusing)) return operations;
+  return operations.map((operation) =>
+    operation.op === "consume" && operation.ch === TX_CHANNEL ? { ...operation, ch: 0 } : operation,
+  );
+}
+
+const TOPOLOGY = /^(declare|delete|bind|unbind)/;
+
+/**
+ * RabbitMQ routes what is published in a transaction when it is published, PolyMQ when it is committed:
+ * what is open is committed before bindings change.
+ */
+function commitBeforeChanges(operations: Operation[]): Operation[] {
+  let open = false;
+  return operations.flatMap((operation): Operation[] => {
+    const commits = open && TOPOLOGY.test(operation.op);
+    if (commits) open = false;
+    if (operation.ch === TX_CHANNEL) open = operation.op === "publish" || operation.op === "send" || open;
+    return commits ? [{ op: "txCommit", ch: TX_CHANNEL }, operation] : [operation];
   });
+}
+
+const spare = (operations: Operation[]) =>
+  commitBeforeChanges(spareRefusedTransactions(sparePriorities(operations)));
 
 export const script: fc.Arbitrary<Operation[]> = fc
-  .tuple(opening, fc.array(operation, { minLength: 5, maxLength: 40 }))
-  .map(([first, rest]) => [...first, ...rest]);
+  .tuple(opening(classic.slice(0, -2)), fc.array(operation, { minLength: 5, maxLength: 40 }))
+  .map(([first, rest]) => spare([...first, ...rest]));
+
+/** The first queue is a quorum queue, and it is the one that most happens to. */
+export const quorumScript: fc.Arbitrary<Operation[]> = fc
+  .tuple(
+    opening(quorum.slice(0, 5), classic.slice(0, -2), classic.slice(0, -2)),
+    fc.array(quorumOperation, { minLength: 5, maxLength: 30 }),
+  )
+  .map(([first, rest]) => spare([...first, ...rest]));

@@ -53,6 +53,11 @@ describe("the first user", () => {
     expect(await refusal(() => access.authenticate(guest))).toBe("login-refused");
   });
 
+  it("is waited for, by whatever means it is known", async () => {
+    const access = await Access.open(meta, { clock });
+    expect(await access.principalOf("guest")).toEqual({ user: "guest", tags: ["administrator"] });
+  });
+
   it("stays away once deleted", async () => {
     (await open()).deleteUser("guest");
     const again = await open();
@@ -74,7 +79,7 @@ describe("passwords", () => {
     ]) {
       expect(await refusal(() => access.authenticate(credentials))).toBe("login-refused");
     }
-    expect(access.principalOf("tls-only")).toEqual({ user: "tls-only", tags: [] });
+    expect(await access.principalOf("tls-only")).toEqual({ user: "tls-only", tags: [] });
     expect(await refusal(() => access.principalOf("nobody"))).toBe("login-refused");
     expect(await refusal(() => access.putUser("a", "", []))).toBe("argument-invalid");
   });

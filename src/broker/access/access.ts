@@ -116,7 +116,8 @@ export class Access implements RightsSource {
   }
 
   /** For an identity proven by other means. @throws BrokerError login-refused */
-  principalOf(user: string): Principal {
+  async principalOf(user: string): Promise<Principal> {
+    await this.ready;
     const found = this.userMap.get(user);
     if (found === undefined) throw loginRefused(user);
     return { user, tags: found.tags };

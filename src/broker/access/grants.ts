@@ -102,6 +102,17 @@ export class Grants {
     return answer;
   }
 
+  /**
+   * Rules first, then the patterns; an administrator may do everything. `address`: where the user comes
+   * from, or null where that is not known.
+   */
+  permits(operation: Operation, resource: ResourceType, name: string, address: string | null): boolean {
+    const { rules } = this.context;
+    if (this.context.isAdministrator(this.user)) return true;
+    const ruled = rules.isEmpty ? null : rules.decide(this.user, address, operation, resource, name);
+    return ruled === null ? this.may(operation, resource, name) : ruled === "allow";
+  }
+
   /** Queues and streams: what rules for streams of this name say comes before the patterns. */
   allowsQueue(access: AccessKind, name: string): boolean {
     const { rules } = this.context;
@@ -116,7 +127,7 @@ export class Grants {
   }
 
   /** What the patterns say of a single operation. */
-  may(operation: Operation, resource: ResourceType, name: string): boolean {
+  private may(operation: Operation, resource: ResourceType, name: string): boolean {
     const access = accessFor(operation, resource);
     if (access !== "any") return access !== null && this.allows(access, name);
     return this.allows("read", name) || this.allows("write", name) || this.allows("configure", name);

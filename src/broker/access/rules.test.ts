@@ -102,6 +102,15 @@ describe("a rule", () => {
     expect(ann.mayAny("write", "stream")).toBe(false);
   });
 
+  it("to create in the cluster is one to create any stream", () => {
+    add({ user: "bob", resource: "cluster", name: CLUSTER_RESOURCE, operation: "create" });
+    const bob = rights("bob");
+    expect(bob.may("create", "stream", "x")).toBe(true);
+    expect(bob.may("delete", "stream", "x")).toBe(false);
+    add({ user: "bob", operation: "create", effect: "deny", name: "x" });
+    expect(bob.may("create", "stream", "x")).toBe(false);
+  });
+
   it("for an address acts there", () => {
     add({ effect: "deny", address: "10.0.0.1" });
     add({ name: "x", address: "10.0.0.2" });

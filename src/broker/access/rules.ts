@@ -1,5 +1,11 @@
 import { BrokerError } from "../../base/errors.ts";
-import type { AccessRule, Operation, ResourceType, RuleFilter } from "./types.ts";
+import {
+  type AccessRule,
+  CLUSTER_RESOURCE,
+  type Operation,
+  type ResourceType,
+  type RuleFilter,
+} from "./types.ts";
 
 const EVERYBODY = "*";
 const EVERYWHERE = "*";
@@ -71,7 +77,10 @@ export class Rules {
         if (here && (rule.operation === "all" || rule.operation === operation)) return "deny";
       } else if (findsAddress(rule, address) && covers(rule, operation)) allowed = true;
     }
-    return allowed ? "allow" : null;
+    if (allowed) return "allow";
+    // Whoever may create in the cluster may create any stream.
+    if (operation !== "create" || resource !== "stream") return null;
+    return this.decide(user, address, operation, "cluster", CLUSTER_RESOURCE);
   }
 
   /** May the user do this with some resource of the type, by the rules alone? */

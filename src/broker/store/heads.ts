@@ -32,6 +32,21 @@ export interface EnqueueHead {
   queueIds: number[];
 }
 
+/** A head to be filled, again and again. */
+export function enqueueHead(flags = 0, queueIds: number[] = []): EnqueueHead {
+  return {
+    flags,
+    priority: 0,
+    position: 0,
+    length: 0,
+    bodyBytes: 0,
+    id: 0,
+    enqueuedAt: 0,
+    expiresAt: 0,
+    queueIds,
+  };
+}
+
 /** Growable buffer of heads. */
 export class HeadWriter {
   private bytes = Buffer.allocUnsafe(16 * 1024);
@@ -150,17 +165,7 @@ export function readHeads(heads: Uint8Array, batchPosition: number, visitor: Hea
   }
 }
 
-const scratch: EnqueueHead = {
-  flags: 0,
-  priority: 0,
-  position: 0,
-  length: 0,
-  bodyBytes: 0,
-  id: 0,
-  enqueuedAt: 0,
-  expiresAt: 0,
-  queueIds: [],
-};
+const scratch = enqueueHead();
 
 function readEnqueue(b: Buffer, start: number, batchPosition: number, visitor: HeadVisitor): number {
   scratch.flags = b[start + 1] as number;

@@ -25,6 +25,9 @@ const BLOCK_RECORD_BYTES_MAX = BLOCK_BYTES / 4;
 /** Disk reads ahead of a consumer that has fallen behind memory. */
 const READ_AHEAD_BYTES = BLOCK_BYTES;
 
+/** Messages that are looked at when several are read back together. */
+const LOAD_TOGETHER_MAX = 1024;
+
 /** The parts of a message that the store copies together. */
 export interface RecordSource {
   origin: number;
@@ -257,6 +260,40 @@ export class MessageStore {
     });
   }
 
+  /**
+   * Reads back what is on disk only, and keeps all of `slots` in memory until `release` is called. Null:
+   * memory does not hold them together. What cannot be read back is left out.
+   */
+  holdAll(slots: readonly number[], done: (release: (() => void) | null) => void): void {
+    const held = new Set<Block>();
+    const release = (): void => {
+      for (const block of held) {
+        block.pins--;
+        this.blocks.unpinned(block);
+      }
+    };
+    const from = (start: number): void => {
+      for (let i = start; i < slots.length; i++) {
+        const slot = slots[i] as number;
+        if (!this.table.inUse(slot) || this.lost.has(slot)) continue;
+        const mem = this.table.mem(slot);
+        if (mem === MEM_NONE) {
+          this.load(this.missing(slots.slice(i, i + LOAD_TOGETHER_MAX)), () => from(i));
+          return;
+        }
+        if (mem === MEM_LARGE || held.has(this.blocks.of(mem))) continue;
+        held.add(this.blocks.of(mem));
+        this.blocks.of(mem).pins++;
+        if (held.size * 2 <= this.blocks.blocksMax) continue;
+        release();
+        done(null);
+        return;
+      }
+      done(release);
+    };
+    from(0);
+  }
+
   /** Copies a message forward in the log. It must be in memory. Returns its new position. */
   move(slot: number): number {
     const length = this.table.length(slot);
@@ -338,6 +375,10 @@ export class MessageStore {
   private dropLarge(slot: number): void {
     this.largeBytes -= (this.large.get(slot) as Uint8Array).length;
     this.large.delete(slot);
+  }
+
+  private missing(slots: readonly number[]): number[] {
+    return slots.filter((slot) => this.table.inUse(slot) && this.table.mem(slot) === MEM_NONE);
   }
 
   private awaits(slot: number, position: number): boolean {

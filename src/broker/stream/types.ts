@@ -52,6 +52,8 @@ export interface StreamHandle {
 
 /** Management of a namespace's streams, behind the user's permissions. Durable when `Broker.durable` says so. */
 export interface StreamControl {
+  /** What a stream has that overrides nothing. */
+  readonly defaults: StreamConfig;
   /** @throws BrokerError stream-exists (also for a queue of another type), name-invalid, argument-invalid, access-refused */
   create(declaration: StreamDeclaration): StreamHandle;
   /** @throws BrokerError stream-not-found, access-refused */

@@ -11,6 +11,8 @@ import {
 
 /** From this size on a vector of its own costs less than a copy. */
 const COPY_BYTES_MAX = 16 * 1024;
+const NO_BYTES = new Uint8Array(0);
+const STAGING_BYTES_MIN = 64 * 1024;
 /** Staging memory is kept between rounds up to this size. */
 const STAGING_BYTES_KEPT = 2 << 20;
 
@@ -26,13 +28,15 @@ export interface EncodedBatch {
 }
 
 export class BatchEncoder {
-  private staging = new Uint8Array(64 * 1024);
+  private staging = NO_BYTES;
   private readonly ownBuffers: boolean;
+  private readonly keepsStaging: boolean;
 
   /** `ownBuffers`: everything is copied into fresh memory that outlives the giver's. Otherwise what
-   *  `encode` returns is valid until it is called again. */
-  constructor(ownBuffers: boolean) {
+   *  `encode` returns is valid until it is called again. `keepsStaging`: memory is kept for the next time. */
+  constructor(ownBuffers: boolean, keepsStaging: boolean) {
     this.ownBuffers = ownBuffers;
+    this.keepsStaging = keepsStaging && !ownBuffers;
   }
 
   /** `header.bodiesCrc` is set here. `begin` puts a segment header in front. @throws RangeError when the batch contradicts itself */
@@ -81,9 +85,9 @@ export class BatchEncoder {
   }
 
   private reserve(bytes: number): Uint8Array {
-    if (this.ownBuffers || bytes > STAGING_BYTES_KEPT) return new Uint8Array(bytes);
+    if (!this.keepsStaging || bytes > STAGING_BYTES_KEPT) return Buffer.allocUnsafe(bytes);
     if (bytes > this.staging.length) {
-      let size = this.staging.length;
+      let size = Math.max(STAGING_BYTES_MIN, this.staging.length);
       while (size < bytes) size *= 2;
       this.staging = new Uint8Array(size);
     }

@@ -97,3 +97,12 @@ export function directoryNameOf(logName: string): string {
   }
   return name;
 }
+
+/** The reverse of `directoryNameOf`, or null for a name that it does not make. */
+export function logNameOf(directoryName: string): string | null {
+  if (!/^(?:[a-z0-9_-]|%[0-9a-f]{2})+$/.test(directoryName)) return null;
+  const bytes = directoryName.replace(/%([0-9a-f]{2})/g, (_, hex) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(bytes, "latin1").toString("utf8");
+}

@@ -31,6 +31,8 @@ export interface Disk {
   list(directory: string): Promise<string[]>;
   /** Makes a directory and its missing parents. */
   makeDirectory(path: string): Promise<void>;
+  /** Removes an empty directory. */
+  removeDirectory(path: string): Promise<void>;
   /** Brings the names in a directory to stable storage. */
   syncDirectory(path: string): Promise<void>;
   /** Bytes that the file system would still give us. */

@@ -2,12 +2,13 @@
 import path from "node:path";
 import { type Clock, SystemClock } from "../../base/clock.ts";
 import { type Logger, silentLogger } from "../../base/logger.ts";
-import type { Durability, Engine, EngineObserver, Log, MetaStore } from "../engine.ts";
+import type { Durability, Engine, EngineObserver, Log, LogOptions, MetaStore } from "../engine.ts";
 import { CommitLoop } from "./commit-loop.ts";
 import {
   directoryNameOf,
   enterDataDirectory,
   LOGS_DIRECTORY,
+  logNameOf,
   META_DIRECTORY,
   SPARE_DIRECTORY,
 } from "./data-directory.ts";
@@ -15,6 +16,7 @@ import type { Disk, DiskLock } from "./disk.ts";
 import { FileLog } from "./file-log.ts";
 import { FileMetaStore } from "./file-meta-store.ts";
 import { HandleCache } from "./handle-cache.ts";
+import type { LogShape } from "./log-writer.ts";
 import { NodeDisk } from "./node-disk.ts";
 import { Pressure } from "./pressure.ts";
 import { SparePool } from "./spare-pool.ts";
@@ -87,7 +89,13 @@ class FileEngine implements Engine {
       this.roundEnded(syncs, bytes, seconds),
     );
     const metaBytes = Math.min(this.segmentBytes, META_SEGMENT_BYTES_MAX);
-    this.metaLog = this.newLog(META_LOG_NAME, path.join(this.directory, META_DIRECTORY), metaBytes, false);
+    this.metaLog = this.newLog({
+      name: META_LOG_NAME,
+      directory: path.join(this.directory, META_DIRECTORY),
+      segmentBytes: metaBytes,
+      recycles: false,
+      preallocate: true,
+    });
     this.loop.setPrior(this.metaLog);
     this.meta = this.metaStore = new FileMetaStore(this.metaLog);
   }
@@ -98,11 +106,17 @@ class FileEngine implements Engine {
     await this.metaStore.open();
   }
 
-  async openLog(name: string): Promise<Log> {
+  async openLog(name: string, { segmentBytes, preallocate = true }: LogOptions = {}): Promise<Log> {
     if (this.closing !== null) throw new Error("the engine is closed");
     if (this.logs.has(name)) throw new Error(`log '${name}' is open already`);
-    const directory = path.join(this.directory, LOGS_DIRECTORY, directoryNameOf(name));
-    const log = this.newLog(name, directory, this.segmentBytes, true);
+    const log = this.newLog({
+      name,
+      directory: this.directoryOf(name),
+      segmentBytes: segmentBytes ?? this.segmentBytes,
+      // Spare files have the usual size.
+      recycles: preallocate && segmentBytes === undefined,
+      preallocate,
+    });
     this.logs.set(name, log);
     try {
       await log.open();
@@ -111,6 +125,24 @@ class FileEngine implements Engine {
       throw error;
     }
     return log;
+  }
+
+  async logNames(): Promise<string[]> {
+    const names = new Set(this.logs.keys());
+    for (const directory of await this.disk.list(path.join(this.directory, LOGS_DIRECTORY))) {
+      const name = logNameOf(directory);
+      if (name !== null) names.add(name);
+    }
+    return [...names];
+  }
+
+  async deleteLog(name: string): Promise<void> {
+    await this.logs.get(name)?.discard();
+    const directory = this.directoryOf(name);
+    const files = await this.disk.list(directory);
+    for (const file of files) await this.disk.unlink(path.join(directory, file));
+    // A log that was never written has no directory.
+    if (files.length > 0) await this.disk.removeDirectory(directory);
   }
 
   freeBytes(): Promise<number> {
@@ -132,8 +164,13 @@ class FileEngine implements Engine {
     await this.lock.release();
   }
 
-  private newLog(name: string, directory: string, segmentBytes: number, recycles: boolean): FileLog {
+  private directoryOf(name: string): string {
+    return path.join(this.directory, LOGS_DIRECTORY, directoryNameOf(name));
+  }
+
+  private newLog(shape: LogShape): FileLog {
     return new FileLog({
+      ...shape,
       disk: this.disk,
       handles: this.handles,
       pressure: this.pressure,
@@ -143,15 +180,11 @@ class FileEngine implements Engine {
       clock: this.clock,
       logger: this.logger,
       loop: this.loop,
-      name,
-      directory,
-      segmentBytes,
-      recycles,
       onFailed: (error) => {
         for (const observer of this.observers) observer.failed(error);
       },
       onClosed: () => {
-        this.logs.delete(name);
+        this.logs.delete(shape.name);
       },
     });
   }

@@ -2,21 +2,18 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { CorruptionError, type Log, type LogSource, type RecoveredBatch } from "../engine.ts";
+import { BATCH_HEADER_BYTES } from "./batch-format.ts";
+import { joinBodies } from "./body-reader.ts";
 import type { CommitLoop, RoundCost, RoundMember } from "./commit-loop.ts";
 import { toError } from "./disk.ts";
-import { type LogEnvironment, LogWriter, type PlacedBatch } from "./log-writer.ts";
+import { type LogEnvironment, type LogShape, LogWriter, type PlacedBatch } from "./log-writer.ts";
 import { recoverLog } from "./recovery.ts";
 import { Segment, segmentBaseOf, segmentIndexOf } from "./segment.ts";
 
-export interface FileLogOptions extends LogEnvironment {
+export interface FileLogOptions extends LogEnvironment, LogShape {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly loop: CommitLoop;
-  readonly name: string;
-  readonly directory: string;
-  readonly segmentBytes: number;
-  /** Whether dead segments become new ones. */
-  readonly recycles: boolean;
   readonly onFailed: (error: Error) => void;
   readonly onClosed: () => void;
 }
@@ -40,13 +37,7 @@ export class FileLog implements Log, RoundMember {
 
   constructor(options: FileLogOptions) {
     this.options = options;
-    this.writer = new LogWriter(
-      options,
-      options.name,
-      options.directory,
-      options.segmentBytes,
-      options.recycles,
-    );
+    this.writer = new LogWriter(options, options);
   }
 
   /** Finds the segments; `recover` reads them. */
@@ -116,6 +107,16 @@ export class FileLog implements Log, RoundMember {
     throw new CorruptionError(`${segment.path} ends before byte ${offset}, which was to be read`);
   }
 
+  async readBodies(position: number, target: Uint8Array): Promise<number> {
+    const start = position - BATCH_HEADER_BYTES;
+    const { segments, logId } = this.writer;
+    const next = segments[segmentIndexOf(segments, start) + 1]?.base ?? Number.POSITIVE_INFINITY;
+    const got = await this.read(start, target);
+    const filled = joinBodies(target, Math.min(got, next - start), logId, position);
+    if (filled >= 0) return filled;
+    throw new CorruptionError(`no batch begins at position ${position} of log '${this.options.name}'`);
+  }
+
   trim(position: number): void {
     this.trimPosition = Math.max(this.trimPosition, position);
     this.dropDead();
@@ -126,7 +127,21 @@ export class FileLog implements Log, RoundMember {
     return this.closing;
   }
 
-  /** The next batch that is taken begins a segment. Only from within `LogSource.take`. */
+  /** Lets go of a log whose bytes are to be removed: nothing more is taken or written. */
+  async discard(): Promise<void> {
+    this.closing ??= Promise.resolve();
+    this.closed = true;
+    this.failure ??= new Error(`log '${this.options.name}' was deleted`);
+    await this.options.loop.quiesce(this);
+    await this.syncingFull;
+    await this.cleaning;
+    for (const segment of [...this.writer.segments, ...this.dead, ...this.found]) {
+      await segment.preparing?.catch(() => {});
+      await this.options.handles.evict(segment.path);
+    }
+    this.options.onClosed();
+  }
+
   beginSegment(): void {
     this.writer.rotate();
   }

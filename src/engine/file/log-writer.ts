@@ -20,6 +20,8 @@ import type { SparePool } from "./spare-pool.ts";
 
 /** A file grows by this much at a time, in zeros that go along with a batch: overwriting is faster than growing. */
 const GROWTH_BYTES = 256 * 1024;
+/** Files that do not grow ahead by much begin to do so at this size. */
+const GROWTH_STEP_BYTES = 4096;
 /** Bytes of placed batches that one write takes at most, when several wait. */
 const RUN_BYTES_MAX = 8 << 20;
 
@@ -33,6 +35,16 @@ export interface LogEnvironment {
   readonly spares: SparePool;
   readonly epoch: number;
   readonly durability: Durability;
+}
+
+export interface LogShape {
+  readonly name: string;
+  readonly directory: string;
+  readonly segmentBytes: number;
+  /** Whether dead segments become new ones. */
+  readonly recycles: boolean;
+  /** Whether files grow ahead of what is written, and memory for encoding is kept. */
+  readonly preallocate: boolean;
 }
 
 /** A batch that has its place but is not written yet. */
@@ -63,7 +75,8 @@ export class LogWriter {
   private readonly directory: string;
   private readonly segmentBytes: number;
   private readonly recycles: boolean;
-  private readonly logId: number;
+  private readonly preallocate: boolean;
+  readonly logId: number;
   private readonly encoder: BatchEncoder;
   private tailOffset = 0;
   private sequence = 0;
@@ -72,15 +85,20 @@ export class LogWriter {
   /** Written to and not synced since, ascending by base. */
   private readonly dirty = new Set<Segment>();
   private namesDirty = false;
+  /** The directory is new, and its own name not on stable storage. */
+  private directoryDirty = false;
+  /** A batch asked for stable storage: only then is a new file's name worth waiting for. */
+  private wantsSync = false;
   private directoryMade: Promise<void> | null = null;
 
-  constructor(env: LogEnvironment, name: string, directory: string, segmentBytes: number, recycles: boolean) {
+  constructor(env: LogEnvironment, shape: LogShape) {
     this.env = env;
-    this.directory = directory;
-    this.segmentBytes = segmentBytes;
-    this.recycles = recycles;
-    this.logId = logIdOf(name);
-    this.encoder = new BatchEncoder(env.durability === "memory");
+    this.directory = shape.directory;
+    this.segmentBytes = shape.segmentBytes;
+    this.recycles = shape.recycles;
+    this.preallocate = shape.preallocate;
+    this.logId = logIdOf(shape.name);
+    this.encoder = new BatchEncoder(env.durability === "memory", shape.preallocate);
   }
 
   get nextPosition(): number {
@@ -178,8 +196,9 @@ export class LogWriter {
   }
 
   /** The newest segment's name remembers how far positions have come: it must be there before others go. */
-  prepareTail(): Promise<void> {
-    return this.prepare(this.tail());
+  async prepareTail(): Promise<void> {
+    await this.prepare(this.tail());
+    if (this.namesDirty && this.env.durability === "fsync") await this.syncNames();
   }
 
   /** Takes segments that end at or before a position, and are written, out of the log. */
@@ -207,6 +226,7 @@ export class LogWriter {
     const segment = this.tail();
     const offset = this.tailOffset;
     const durable = batch.durability === "fsync" && this.env.durability === "fsync";
+    this.wantsSync ||= durable;
     const begin = offset === 0 ? { logId: this.logId, epoch: this.env.epoch, base: segment.base } : null;
     const header = {
       durability: batch.durability,
@@ -266,6 +286,9 @@ export class LogWriter {
 
   private growthBytes(segment: Segment, end: number, bytes: number): number {
     if (end <= segment.fileBytes || bytes >= GROWTH_BYTES) return 0;
+    // A small file at most doubles; and what never waits for the disk gains nothing by it.
+    if (!this.preallocate)
+      return this.wantsSync ? Math.min(GROWTH_BYTES, end - (end % GROWTH_STEP_BYTES)) : 0;
     return Math.max(0, Math.min(GROWTH_BYTES, this.segmentBytes - end));
   }
 
@@ -281,10 +304,12 @@ export class LogWriter {
 
   private async syncNames(): Promise<void> {
     try {
+      if (this.directoryDirty) await this.env.disk.syncDirectory(path.dirname(this.directory));
       await this.env.disk.syncDirectory(this.directory);
     } catch (error) {
       throw new SyncError(this.directory, error);
     }
+    this.directoryDirty = false;
     this.namesDirty = false;
   }
 
@@ -306,7 +331,7 @@ export class LogWriter {
     // A log that does not ask for syncs does not wait for one here either.
     this.namesDirty = true;
     segment.exists = true;
-    if (this.env.durability === "fsync" && this.dirty.size === 0) await this.syncNames();
+    if (this.wantsSync && this.dirty.size === 0) await this.syncNames();
   }
 
   private createDirectory(): Promise<void> {
@@ -319,6 +344,6 @@ export class LogWriter {
 
   private async makeDirectory(): Promise<void> {
     await this.env.disk.makeDirectory(this.directory);
-    await this.env.disk.syncDirectory(path.dirname(this.directory));
+    this.directoryDirty = true;
   }
 }

@@ -128,6 +128,10 @@ export class NodeDisk implements Disk {
     });
   }
 
+  removeDirectory(path: string): Promise<void> {
+    return new Promise((resolve, reject) => fs.rmdir(path, settle(resolve, reject)));
+  }
+
   async syncDirectory(path: string): Promise<void> {
     // Windows cannot open a directory; NTFS journals names by itself.
     if (process.platform === "win32") return;

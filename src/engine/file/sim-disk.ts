@@ -299,6 +299,10 @@ export class SimDisk implements Disk {
     await this.turn();
   }
 
+  async removeDirectory(): Promise<void> {
+    await this.turn();
+  }
+
   syncDirectory(directory: string): Promise<void> {
     return this.change({ name: "syncDirectory", path: directory }, () => {
       let count = 0;

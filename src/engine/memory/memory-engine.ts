@@ -2,6 +2,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Batch, Engine, EngineObserver, Log, LogSource, MetaStore } from "../engine.ts";
+import { CorruptionError } from "../engine.ts";
 import { openFileEngine } from "../file/file-engine.ts";
 
 export interface MemoryEngineOptions {
@@ -64,6 +65,22 @@ class MemoryLog implements Log {
     return part.length;
   }
 
+  async readBodies(position: number, target: Uint8Array): Promise<number> {
+    const index = this.indexOf(position);
+    if (this.kept[index]?.position !== position) {
+      throw new CorruptionError(`no batch begins at position ${position} of log '${this.name}'`);
+    }
+    let filled = 0;
+    for (let at = index; at < this.kept.length && filled < target.length; at++) {
+      const part = (this.kept[at] as KeptBatch).bytes.subarray(0, target.length - filled);
+      target.set(part, filled);
+      filled += part.length;
+    }
+    return filled;
+  }
+
+  beginSegment(): void {}
+
   trim(position: number): void {
     let count = 0;
     for (; count < this.kept.length; count++) {
@@ -74,15 +91,20 @@ class MemoryLog implements Log {
     if (count > 0) this.kept.splice(0, count);
   }
 
+  /** Lets go without taking what has gathered. */
+  discard(): void {
+    this.closed = true;
+    this.kept = [];
+    this.storedBytes = 0;
+    this.onClosed();
+  }
+
   async close(): Promise<void> {
     if (this.closed) return;
     while (this.takeOne()) {
       // Whatever the report of one batch brings in joins the next.
     }
-    this.closed = true;
-    this.kept = [];
-    this.storedBytes = 0;
-    this.onClosed();
+    this.discard();
   }
 
   private round(): void {
@@ -177,6 +199,14 @@ class MemoryEngine implements Engine {
     );
     this.logs.set(name, log);
     return log;
+  }
+
+  async logNames(): Promise<string[]> {
+    return [...this.logs.keys()];
+  }
+
+  async deleteLog(name: string): Promise<void> {
+    this.logs.get(name)?.discard();
   }
 
   async freeBytes(): Promise<number> {

@@ -11,6 +11,7 @@ import { FRAME_END, FRAME_HEAD_BYTES, FRAME_METHOD } from "./codec/frame.ts";
 import { Writer } from "./codec/writer.ts";
 import { patchChannel, sendRecord } from "./content.ts";
 import type { Link } from "./link.ts";
+import { NO_DELIVERY_COUNT } from "./rebuild.ts";
 import type { DeliveryPosition } from "./transaction.ts";
 
 const BASIC_DELIVER = 0x003c003c;
@@ -116,12 +117,13 @@ export class AmqpConsumer implements ConsumerSink {
     const source = record.bytes;
     const start = record.offset;
     const bodyBytes = readU32(source, start + 12);
-    const count = this.countsDeliveries ? delivery.deliveryCount : 0;
+    const counted = this.countsDeliveries && delivery.deliveryCount > 0;
+    const count = counted ? delivery.deliveryCount : NO_DELIVERY_COUNT;
     if (
       source[start + RECORD_ORIGIN_OFFSET] !== ORIGIN_AMQP091 ||
       readU32(source, start + 8) !== 0 ||
       bodyBytes > this.link.bodyPartBytesMax ||
-      count > 0
+      counted
     ) {
       this.deliverRebuilt(delivery, count);
       return;
@@ -132,7 +134,7 @@ export class AmqpConsumer implements ConsumerSink {
     const total = this.prefix.length + contentBytes;
     if (total <= LARGE_CHUNK_BYTES)
       this.deliverWhole(delivery, contentAt, contentBytes, routingLength, bodyBytes);
-    else this.deliverRebuilt(delivery, 0);
+    else this.deliverRebuilt(delivery, NO_DELIVERY_COUNT);
   }
 
   /** The plain case: one reservation, one copy of routing and content, channel numbers patched. */

@@ -154,6 +154,7 @@ describe("handshake", () => {
     const secure = new FakePeer(new FakeBroker(), {}, { peerName: "alice", version: "TLSv1.3" });
     secure.write(HEADER);
     secure.write(startOk("EXTERNAL", ""));
+    await turn();
     const [start, tune] = secure.frames();
     expect(start?.args.mechanisms).toBe("PLAIN AMQPLAIN EXTERNAL");
     expect(tune?.name).toBe("connection.tune");

@@ -195,16 +195,10 @@ export class Handshake {
       this.capabilities = new Set([...table].filter(([, { value }]) => value === true).map(([name]) => name));
     }
     this.mechanism = args.mechanism;
-    if (args.mechanism === "EXTERNAL" && this.transport.tls !== null) {
-      const name = this.transport.tls.peerName;
-      if (name === null) throw new BrokerError("login-refused", "no client certificate");
-      this.tune(this.context.broker.principalOf(name));
-      return;
-    }
-    const credentials = this.credentials(args.mechanism, args.response);
+    const principal = this.identify(args.mechanism, args.response);
     const waiting: State = { at: "authenticating", early: [], earlyBytes: 0 };
     this.state = waiting;
-    this.context.broker.authenticate(credentials).then(
+    principal.then(
       (principal) => {
         if (this.state !== waiting) return;
         this.tune(principal);
@@ -214,6 +208,17 @@ export class Handshake {
         if (this.state === waiting) this.failed(error, 0);
       },
     );
+  }
+
+  /** @throws BrokerError login-refused, AmqpError 503 */
+  private identify(mechanism: string, response: string): Promise<Principal> {
+    const { broker } = this.context;
+    const { tls } = this.transport;
+    if (mechanism !== "EXTERNAL" || tls === null) {
+      return broker.authenticate(this.credentials(mechanism, response));
+    }
+    if (tls.peerName === null) throw new BrokerError("login-refused", "no client certificate");
+    return broker.principalOf(tls.peerName);
   }
 
   private credentials(mechanism: string, response: string): Credentials {

@@ -18,6 +18,8 @@ export interface Link {
   send<N extends MethodName>(channel: number, name: N, values: MethodArguments<N>): void;
   /** The channel is closed on both sides; its number is free. */
   forget(channel: number): void;
+  /** What a method threw outside of reading ends its channel or the connection. */
+  failed(channel: number, methodId: number, thrown: unknown): void;
   /** Closes the connection (hard error found outside of reading). */
   abort(error: AmqpError): void;
   /** False once nothing may be written any more. */

@@ -362,6 +362,11 @@ export class OpenConnection implements Link, CommitWaiter {
     return error;
   }
 
+  failed(number: number, id: number, thrown: unknown): void {
+    const channel = this.channels.get(number);
+    if (this.live && channel !== undefined) this.raise(channel, thrown, id);
+  }
+
   abort(error: AmqpError): void {
     if (this.live) this.fail(error);
   }

@@ -104,9 +104,12 @@ function deathTable(death: Death): TypedValue {
 
 const CARBON_COPY: ReadonlySet<string> = new Set(["CC"]);
 
+/** For `headerChange`: no header tells of unsuccessful deliveries. */
+export const NO_DELIVERY_COUNT = -1;
+
 /** What the broker has to say about a message, as AMQP 0-9-1 headers; null when there is nothing. */
 export function headerChange(annotations: Annotations | null, deliveryCount: number): HeaderChange | null {
-  if (annotations === null && deliveryCount === 0) return null;
+  if (annotations === null && deliveryCount === NO_DELIVERY_COUNT) return null;
   const add: Table = new Map();
   if (annotations?.deaths !== undefined) {
     add.set("x-death", { type: "array", value: annotations.deaths.map(deathTable) });
@@ -120,7 +123,7 @@ export function headerChange(annotations: Annotations | null, deliveryCount: num
   }
   // The delay that was served comes back negated, so that a second trip does not delay again.
   if (annotations?.delayServedMs !== undefined) add.set("x-delay", signed(-annotations.delayServedMs));
-  if (deliveryCount > 0) add.set("x-delivery-count", long(deliveryCount));
+  if (deliveryCount !== NO_DELIVERY_COUNT) add.set("x-delivery-count", long(deliveryCount));
   return {
     ...(add.size > 0 ? { add } : {}),
     ...(annotations?.copiesRemoved === true ? { drop: CARBON_COPY } : {}),

@@ -29,6 +29,8 @@ export interface DeliveryPosition {
 export class Transaction {
   publishes: BufferedPublish[] = [];
   settlements: BufferedSettlement[] = [];
+  /** A commit waits for what it needs from the disk. */
+  committing = false;
   private readonly bytesMax: number;
   private bytes = 0;
   private settled = new Set<number>();
@@ -40,12 +42,13 @@ export class Transaction {
 
   /** Keeps a copy of the message. @throws AmqpError 506 when the transaction outgrows memory */
   publish(message: IncomingMessage, mandatory: boolean): void {
+    this.refuseWhileCommitting();
     const routingLength = message.routingEnd - message.routingStart;
     const bytes = new Uint8Array(routingLength + message.nativeEnd - message.nativeStart);
     bytes.set(message.bytes.subarray(message.routingStart, message.routingEnd));
     bytes.set(message.bytes.subarray(message.nativeStart, message.nativeEnd), routingLength);
     this.bytes += bytes.length;
-    if (this.bytes > this.bytesMax) throw new AmqpError("RESOURCE_ERROR", "transaction too large");
+    if (this.bytes > this.bytesMax) throw tooLarge();
     const { bodyBytes, blindCopies } = message;
     this.publishes.push({ bytes, routingLength, bodyBytes, blindCopies, mandatory });
   }
@@ -58,6 +61,7 @@ export class Transaction {
     multiple: boolean,
     kind: BufferedSettlement["kind"],
   ): void {
+    this.refuseWhileCommitting();
     if (multiple && tag === 0) {
       // "All" means all delivered by now, not all delivered by the time of the commit.
       if (ledger.unsettled === 0) return;
@@ -73,14 +77,26 @@ export class Transaction {
     this.settlements.push({ tag, multiple, kind });
   }
 
+  /** As RabbitMQ does. @throws AmqpError 504 */
+  refuseWhileCommitting(): void {
+    if (!this.committing) return;
+    throw new AmqpError("CHANNEL_ERROR", "unexpected command while processing 'tx.commit'");
+  }
+
   /** Forgets everything; deliveries that were settled in it are open again. */
   reset(): void {
     this.publishes = [];
     this.settlements = [];
+    this.committing = false;
     this.bytes = 0;
     this.settled = new Set();
     this.settledUpTo = 0;
   }
+}
+
+/** Memory does not hold what the transaction would do at once. */
+export function tooLarge(): AmqpError {
+  return new AmqpError("RESOURCE_ERROR", "transaction too large");
 }
 
 /** Fills `message` with a publish that was kept. */

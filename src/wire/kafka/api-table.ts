@@ -1,8 +1,9 @@
 import type { ApiHandler, ServedVersions } from "./api.ts";
 import type { Api } from "./codec/api.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: handlers of every API, each with its own types.
-export type AnyHandler = ApiHandler<Api<any, any>>;
+// biome-ignore lint/suspicious/noExplicitAny: every API, each with its own types.
+export type AnyApi = Api<any, any>;
+export type AnyHandler = ApiHandler<AnyApi>;
 
 export interface ServedApi extends ServedVersions {
   readonly handler: AnyHandler;

@@ -106,7 +106,10 @@ export interface Peer {
   hold(): () => void;
   /** The next frames have no header and go here, until it is set back to null (SaslHandshake version 0). */
   bareFrames: BareFrames | null;
-  /** Runs when the connection has gone. Returns how to forget about it. */
+  /**
+   * Runs once, when the connection has gone or is about to: what only waits for something to happen can be
+   * answered with what there is. Returns how to forget about it.
+   */
   onClosed(callback: () => void): () => void;
   /** Sends what is answered, then hangs up. */
   close(): void;

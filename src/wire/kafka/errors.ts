@@ -1,3 +1,5 @@
+import type { BrokerError, ErrorCode } from "../../base/errors.ts";
+
 /** Error codes of the protocol, by the name that its documentation gives them. */
 export const CODES = {
   UNKNOWN_SERVER_ERROR: -1,
@@ -114,4 +116,47 @@ export class KafkaError extends Error {
     super(message);
     this.code = CODES[code];
   }
+}
+
+/** What each of the broker's errors is on the wire, where an API does not say it better. */
+const BROKER_CODES: Record<ErrorCode, CodeName> = {
+  "access-refused": "TOPIC_AUTHORIZATION_FAILED",
+  "login-refused": "SASL_AUTHENTICATION_FAILED",
+  "namespace-not-found": "CLUSTER_AUTHORIZATION_FAILED",
+  "namespace-refused": "CLUSTER_AUTHORIZATION_FAILED",
+  "queue-not-found": "UNKNOWN_TOPIC_OR_PARTITION",
+  "exchange-not-found": "UNKNOWN_TOPIC_OR_PARTITION",
+  "stream-not-found": "UNKNOWN_TOPIC_OR_PARTITION",
+  "stream-exists": "TOPIC_ALREADY_EXISTS",
+  "name-invalid": "INVALID_TOPIC_EXCEPTION",
+  "offset-out-of-range": "OFFSET_OUT_OF_RANGE",
+  "no-last-queue": "UNKNOWN_TOPIC_OR_PARTITION",
+  "name-reserved": "INVALID_TOPIC_EXCEPTION",
+  "default-exchange": "INVALID_REQUEST",
+  "system-exchange": "INVALID_REQUEST",
+  "internal-exchange": "INVALID_REQUEST",
+  "exchange-type-unknown": "INVALID_REQUEST",
+  inequivalent: "TOPIC_ALREADY_EXISTS",
+  "argument-invalid": "INVALID_CONFIG",
+  "queue-locked": "TOPIC_AUTHORIZATION_FAILED",
+  "queue-exclusive-use": "TOPIC_AUTHORIZATION_FAILED",
+  "queue-in-use": "INVALID_REQUEST",
+  "queue-not-empty": "INVALID_REQUEST",
+  "exchange-in-use": "INVALID_REQUEST",
+  "consumer-tag-in-use": "INVALID_REQUEST",
+  "single-active-consumer": "INVALID_REQUEST",
+  "delivery-tag-unknown": "INVALID_RECORD_STATE",
+  "reply-consumer": "INVALID_REQUEST",
+  "message-too-large": "MESSAGE_TOO_LARGE",
+  "message-invalid": "INVALID_RECORD",
+  "user-id-mismatch": "INVALID_REQUEST",
+  "limit-reached": "POLICY_VIOLATION",
+  "not-implemented": "INVALID_REQUEST",
+  "resource-alarm": "KAFKA_STORAGE_ERROR",
+  "shutting-down": "COORDINATOR_NOT_AVAILABLE",
+  internal: "UNKNOWN_SERVER_ERROR",
+};
+
+export function codeOf(error: BrokerError): number {
+  return CODES[BROKER_CODES[error.code]];
 }

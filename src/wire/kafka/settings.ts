@@ -2,7 +2,6 @@
 export interface KafkaSettings {
   /** Number of this broker: the leader of every partition, and the coordinator of every group. */
   readonly nodeId: number;
-  readonly clusterId: string;
   /** The namespace in which its topics are streams. */
   readonly namespace: string;
   /** Topics that do not exist are created when a client asks for them and allows it. */
@@ -11,4 +10,14 @@ export interface KafkaSettings {
   readonly partitionsDefault: number;
   /** Largest request, in bytes. */
   readonly requestBytesMax: number;
+  /** Connections on which nothing has been heard for so long are closed. */
+  readonly idleMsMax: number;
+  /** Who clients are that do not log in; they may do so over loopback only. Null: nobody. */
+  readonly anonymousUser: string | null;
+}
+
+/** What differs between listeners. */
+export interface KafkaListenerOptions {
+  /** The address that clients are told to use; null: the one that they used. */
+  readonly advertised: { readonly host: string; readonly port: number | null } | null;
 }

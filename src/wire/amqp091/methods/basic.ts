@@ -11,6 +11,7 @@ import { sendRecord } from "../content.ts";
 import { typeName } from "../erlang.ts";
 import { AmqpError } from "../errors.ts";
 import { REPLY_TO_NAME } from "../publisher.ts";
+import { NO_DELIVERY_COUNT } from "../rebuild.ts";
 import { cleanName } from "./exchange.ts";
 
 const BASIC_GET_OK = 0x003c0047;
@@ -36,7 +37,7 @@ export function basicConsume(channel: Channel, args: MethodArguments<"basic.cons
   if (asked === REPLY_TO_NAME) openReplies(channel, tag, args.noAck);
   const queue = channel.replyConsumer?.tag === tag ? channel.replyConsumer.queue : channel.queueName(asked);
   const { session, link } = channel;
-  const counts = session.declaredArguments("queue", queue)?.get("x-queue-type")?.value === "quorum";
+  const counts = isQuorum(session.declaredArguments("queue", queue));
   const sink = new AmqpConsumer(
     link,
     channel.number,
@@ -49,7 +50,8 @@ export function basicConsume(channel: Channel, args: MethodArguments<"basic.cons
   const options: ConsumeOptions = {
     tag,
     noAck: args.noAck,
-    exclusive: args.exclusive,
+    // RabbitMQ's quorum queues take no notice of the flag: single active consumer is their way to be alone.
+    exclusive: args.exclusive && !counts,
     priority: consumerPriority(args.arguments, queue, session.namespace),
     prefetch: channel.prefetch,
     arguments: args.arguments,
@@ -94,6 +96,7 @@ export function basicCancel(channel: Channel, args: MethodArguments<"basic.cance
 
 export function basicGet(channel: Channel, args: MethodArguments<"basic.get">): void {
   const queue = channel.queueName(cleanName(args.queue));
+  refuseGet(channel, queue);
   const place = channel.gate.hold();
   try {
     channel.session.get(queue, args.noAck, channel.ledger, (delivery, ready) => {
@@ -109,6 +112,19 @@ export function basicGet(channel: Channel, args: MethodArguments<"basic.get">): 
     place.complete(() => {});
     throw error;
   }
+}
+
+function refuseGet({ session }: Channel, queue: string): void {
+  const declared = session.declaredArguments("queue", queue);
+  if (declared?.get("x-single-active-consumer")?.value !== true || !isQuorum(declared)) return;
+  throw new AmqpError(
+    "RESOURCE_LOCKED",
+    `cannot obtain access to locked queue '${queue}' in vhost '${session.namespace}'. basic.get operations are not supported by quorum queues with single active consumer`,
+  );
+}
+
+function isQuorum(declared: Table | null): boolean {
+  return declared?.get("x-queue-type")?.value === "quorum";
 }
 
 function keep(delivery: Delivery): Delivery {
@@ -134,10 +150,10 @@ function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
   const size = method.length - frameAt - FRAME_HEAD_BYTES;
   writeFrameHead(method.buffer, frameAt, FRAME_METHOD, channel.number, size);
   method.octet(FRAME_END);
-  const counted =
-    delivery.deliveryCount > 0 &&
-    session.declaredArguments("queue", delivery.queue)?.get("x-queue-type")?.value === "quorum";
-  const count = counted ? delivery.deliveryCount : 0;
+  // Quorum queues tell of no deliveries too, to a get (3.10); to a consumer they do not.
+  const count = isQuorum(session.declaredArguments("queue", delivery.queue))
+    ? delivery.deliveryCount
+    : NO_DELIVERY_COUNT;
   sendRecord(link.outbox, channel.number, link.bodyPartBytesMax, method, record, count);
 }
 

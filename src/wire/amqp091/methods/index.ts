@@ -62,6 +62,8 @@ const byId: ReadonlyMap<number, AnyHandler> = new Map(
   Object.entries(HANDLERS).map(([name, handler]) => [methodId(name as MethodName), handler as AnyHandler]),
 );
 
+const CHANNEL_CLOSE = methodId("channel.close");
+
 /** @throws AmqpError, BrokerError, MalformedError */
 export function dispatch(
   id: number,
@@ -69,6 +71,8 @@ export function dispatch(
   args: Record<string, unknown>,
   publisher: () => Publisher,
 ): void {
+  // While a commit waits for the disk, only the end of the channel is in order.
+  if (id !== CHANNEL_CLOSE) channel.transaction?.refuseWhileCommitting();
   const handler = byId.get(id) ?? unimplemented;
   handler(channel, args as never, publisher);
 }

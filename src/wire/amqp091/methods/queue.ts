@@ -32,7 +32,9 @@ export function queueDeclare(channel: Channel, args: MethodArguments<"queue.decl
         "Cannot declare a server-named queue for type rabbit_quorum_queue",
       );
     }
-    checkQuorumFlags(name, channel.session.namespace, args);
+    // One that exists is compared first: the error then is what differs.
+    const exists = channel.session.declaredArguments("queue", name) !== null;
+    if (!exists) checkQuorumFlags(name, channel.session.namespace, args);
   }
   const counts = channel.session.queueDeclare({
     name,

@@ -1,8 +1,11 @@
 import { PUBLISH_DONE, PUBLISH_PENDING } from "../../../broker/index.ts";
 import type { Channel } from "../channel.ts";
+import { methodId } from "../codec/method.ts";
 import { AmqpError } from "../errors.ts";
 import type { Publisher } from "../publisher.ts";
-import { restore, Transaction } from "../transaction.ts";
+import { restore, Transaction, tooLarge } from "../transaction.ts";
+
+const TX_COMMIT = methodId("tx.commit");
 
 export function txSelect(channel: Channel): void {
   if (channel.confirms !== null) {
@@ -24,6 +27,34 @@ function transactionOf(channel: Channel): Transaction {
  */
 export function txCommit(channel: Channel, publisher: Publisher): void {
   const transaction = transactionOf(channel);
+  transaction.refuseWhileCommitting();
+  const rejections = transaction.settlements.filter(({ kind }) => kind !== "accept");
+  if (rejections.length === 0) {
+    perform(channel, transaction, publisher);
+    return;
+  }
+  // A rejected message may have to be copied to a dead-letter target, and may be on disk only.
+  transaction.committing = true;
+  const place = channel.gate.hold();
+  channel.session.hold(channel.ledger, rejections, (release) => {
+    place.complete(() => {});
+    if (channel.transaction !== transaction || !channel.link.live) {
+      release?.();
+      return;
+    }
+    try {
+      if (release === null) throw tooLarge();
+      publisher.routes.refresh();
+      perform(channel, transaction, publisher);
+    } catch (error) {
+      channel.link.failed(channel.number, TX_COMMIT, error);
+    }
+    release?.();
+  });
+}
+
+/** @throws AmqpError, BrokerError */
+function perform(channel: Channel, transaction: Transaction, publisher: Publisher): void {
   const { publishes, settlements } = transaction;
   const { session, ledger } = channel;
   for (const kept of publishes) publisher.resolve(kept.bytes, kept.routingLength);
@@ -52,6 +83,8 @@ export function txCommit(channel: Channel, publisher: Publisher): void {
 }
 
 export function txRollback(channel: Channel): void {
-  transactionOf(channel).reset();
+  const transaction = transactionOf(channel);
+  transaction.refuseWhileCommitting();
+  transaction.reset();
   channel.reply(false, "tx.rollback-ok", {});
 }

@@ -40,7 +40,7 @@ export class FakeBroker implements Broker {
     return { user, tags: user === "boss" ? ["impersonator"] : [] };
   }
 
-  principalOf(user: string): Principal {
+  async principalOf(user: string): Promise<Principal> {
     return { user, tags: [] };
   }
 
@@ -277,6 +277,14 @@ export class FakeSession implements Session {
 
   atomically(work: () => void): void {
     work();
+  }
+
+  /** Not null: messages have to be read from the disk first; call `loaded`. */
+  holding: ((release: (() => void) | null) => void)[] | null = null;
+
+  hold(_ledger: Ledger, _deliveries: unknown, done: (release: (() => void) | null) => void): void {
+    if (this.holding === null) done(() => {});
+    else this.holding.push(done);
   }
 
   openLedger(): Ledger {

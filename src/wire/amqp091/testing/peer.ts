@@ -80,6 +80,7 @@ export class FakePeer implements Transport {
       broker,
       clock: this.clock,
       turn: new Turn(),
+      readers: new Map(),
       logger: { ...silentLogger, error: failed },
       limits: { ...DEFAULT_LIMITS, ...limits },
       settings: {},

@@ -27,6 +27,13 @@ export class Reader {
     this.end = end;
   }
 
+  reset(bytes: Uint8Array, at: number, end: number): void {
+    if (this.bytes.buffer !== bytes.buffer || this.bytes.byteOffset !== bytes.byteOffset)
+      this.bytes = asBuffer(bytes);
+    this.at = at;
+    this.end = end;
+  }
+
   get remaining(): number {
     return this.end - this.at;
   }

@@ -1,0 +1,184 @@
+import { BrokerError } from "../../base/errors.ts";
+import type { Outbox } from "../../net/outbox.ts";
+import type { Answer, ByteTarget, Call, KafkaNode, Peer, RawAnswer, Refusal } from "./api.ts";
+import type { AnyApi, ServedApi } from "./api-table.ts";
+import { writeResponseHeader } from "./codec/header.ts";
+import { MalformedError } from "./codec/reader.ts";
+import { Writer } from "./codec/writer.ts";
+import { CODES, codeOf, KafkaError } from "./errors.ts";
+
+/** Shared: an answer is encoded and copied away in one go. */
+const writer = new Writer();
+
+/** What answers need of their connection. */
+export interface AnswerSource {
+  readonly peer: Peer;
+  readonly outbox: Outbox;
+  /** A handler failed in a way that its API has no answer for. */
+  failed(error: unknown): void;
+  /** Something has left. */
+  answered(): void;
+}
+
+/** A request that waits for its answer, which waits for its turn. */
+export class PendingCall implements Call<AnyApi> {
+  readonly served: ServedApi;
+  readonly version: number;
+  readonly correlationId: number;
+  readonly clientId: string | null;
+  readonly request: unknown;
+  /** What to send when all before it have been sent; null: not known yet. */
+  encoded: Uint8Array | null = null;
+  private readonly answers: Answers;
+
+  constructor(
+    answers: Answers,
+    served: ServedApi,
+    version: number,
+    correlationId: number,
+    clientId: string | null,
+    request: unknown,
+  ) {
+    this.answers = answers;
+    this.served = served;
+    this.version = version;
+    this.correlationId = correlationId;
+    this.clientId = clientId;
+    this.request = request;
+  }
+
+  get peer(): Peer {
+    return this.answers.source.peer;
+  }
+
+  get node(): KafkaNode {
+    return this.peer.node;
+  }
+
+  answer(answer: Answer<AnyApi>): void {
+    this.answers.answer(this, answer);
+  }
+
+  fail(error: unknown): void {
+    this.answers.fail(this, error);
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** The answers of one connection, in the order of its requests. */
+export class Answers {
+  readonly source: AnswerSource;
+  private calls: PendingCall[] = [];
+  private first = 0;
+  private closed = false;
+
+  constructor(source: AnswerSource) {
+    this.source = source;
+  }
+
+  /** Requests that are not answered, or whose answers wait for others. */
+  get length(): number {
+    return this.calls.length - this.first;
+  }
+
+  expect(call: PendingCall): void {
+    this.calls.push(call);
+  }
+
+  answer(call: PendingCall, answer: Answer<AnyApi>): void {
+    if (this.closed || call.encoded !== null) return;
+    try {
+      this.encode(call, answer);
+    } catch (error) {
+      this.source.failed(error);
+    }
+  }
+
+  private encode(call: PendingCall, answer: Answer<AnyApi>): void {
+    const head = this.calls[this.first] === call;
+    const raw = isRaw(answer) ? answer : null;
+    writer.reset();
+    writer.int32(0);
+    const { api } = call.served;
+    writeResponseHeader(writer, api, call.version, call.correlationId);
+    if (!isRaw(answer)) api.response(call.version).write(writer, answer);
+    const size = writer.length + (raw?.rawBytes ?? 0);
+    writer.buffer.writeInt32BE(size - 4, 0);
+    const target: ByteTarget = head ? this.source.outbox : new Gathered(size);
+    target.copy(writer.buffer, 0, writer.length);
+    raw?.copyTo(target);
+    call.encoded = head ? NOTHING : (target as Gathered).bytes;
+    if (head) this.flush();
+  }
+
+  /** It has none. */
+  settle(call: PendingCall): void {
+    if (this.closed) return;
+    call.encoded = NOTHING;
+    if (this.calls[this.first] === call) this.flush();
+  }
+
+  fail(call: PendingCall, error: unknown): void {
+    if (this.closed || call.encoded !== null) return;
+    try {
+      const refuse = call.served.handler.refuse;
+      const refusal = refusalOf(error);
+      if (refusal === null || refuse === undefined) this.source.failed(error);
+      else this.answer(call, refuse(refusal, call.request as never, call.version));
+    } catch (worse) {
+      this.source.failed(worse);
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    this.calls = [];
+    this.first = 0;
+  }
+
+  private flush(): void {
+    const { outbox } = this.source;
+    for (;;) {
+      const call = this.calls[this.first];
+      if (call === undefined || call.encoded === null) break;
+      if (call.encoded.length > 0) outbox.copy(call.encoded, 0, call.encoded.length);
+      this.first++;
+    }
+    if (this.first === this.calls.length) {
+      this.calls.length = 0;
+      this.first = 0;
+    } else if (this.first > 64) {
+      this.calls.splice(0, this.first);
+      this.first = 0;
+    }
+    this.source.answered();
+  }
+}
+
+function isRaw(answer: Answer<AnyApi>): answer is RawAnswer {
+  return "rawBytes" in answer;
+}
+
+/** An answer that is ready before its turn. */
+class Gathered implements ByteTarget {
+  readonly bytes: Uint8Array;
+  private used = 0;
+
+  constructor(size: number) {
+    this.bytes = Buffer.allocUnsafeSlow(size);
+  }
+
+  copy(source: Uint8Array, offset: number, length: number): void {
+    this.bytes.set(source.subarray(offset, offset + length), this.used);
+    this.used += length;
+  }
+}
+
+/** Null: a fault of ours, or of a client whose bytes cannot be understood. */
+function refusalOf(error: unknown): Refusal | null {
+  if (error instanceof KafkaError) return { errorCode: error.code, errorMessage: error.message };
+  if (error instanceof BrokerError) return { errorCode: codeOf(error), errorMessage: error.message };
+  if (error instanceof MalformedError) return null;
+  return { errorCode: CODES.UNKNOWN_SERVER_ERROR, errorMessage: "internal error" };
+}
