@@ -47,12 +47,13 @@ export class KafkaAcceptor implements ConnectionAcceptor {
   private loginAnonymous(connection: KafkaConnection): void {
     const { context, settings } = this.shared.node;
     if (settings.anonymousUser === null || !connection.loopback) return;
-    try {
-      connection.login(context.broker.principalOf(settings.anonymousUser));
-    } catch (error) {
-      if (!(error instanceof BrokerError)) throw error;
-      context.logger.debug({ connection: connection.name, reason: error.message }, "login needed");
-    }
+    context.broker.principalOf(settings.anonymousUser).then(
+      (principal) => connection.login(principal),
+      (error: unknown) => {
+        if (!(error instanceof BrokerError)) throw error;
+        context.logger.debug({ connection: connection.name, reason: error.message }, "login needed");
+      },
+    );
   }
 
   close(): void {
