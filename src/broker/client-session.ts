@@ -36,7 +36,7 @@ const LEVELS: readonly Durability[] = ["memory", "os", "fsync"];
 export interface ClientSessionParts {
   readonly shard: Shard;
   readonly topology: Topology;
-  readonly access: Access;
+  readonly access: Pick<Access, "grants">;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;

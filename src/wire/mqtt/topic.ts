@@ -4,6 +4,8 @@ import { MqttError, REASON } from "./reasons.ts";
 export const TOPIC_EXCHANGE = "amq.topic";
 /** Messages to a topic below it go to the queue of that name, so that a client can answer one that waits there. */
 export const QUEUE_TOPIC_PREFIX = "$queue/";
+/** Statistics: written by the broker alone, never routed. */
+export const SYS_PREFIX = "$SYS";
 const SHARE_PREFIX = "$share/";
 
 const SLASH = 0x2f;
@@ -77,4 +79,19 @@ export function parseFilter(text: string): Filter {
 
 function invalid(filter: string): MqttError {
   return new MqttError(REASON.topicFilterInvalid, `'${filter}' is no topic filter`);
+}
+
+/** Queue that a topic stands for, or null. What a topic must not contain is escaped in it. */
+export function queueOfTopic(topic: string): string | null {
+  if (!topic.startsWith(QUEUE_TOPIC_PREFIX)) return null;
+  try {
+    const name = decodeURIComponent(topic.slice(QUEUE_TOPIC_PREFIX.length));
+    return name === "" || Buffer.byteLength(name) > 255 ? null : name;
+  } catch {
+    return null;
+  }
+}
+
+export function topicOfQueue(queue: string): string {
+  return QUEUE_TOPIC_PREFIX + queue.replace(/[%+#\0]/g, (character) => encodeURIComponent(character));
 }
