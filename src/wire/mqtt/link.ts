@@ -1,4 +1,4 @@
-import type { Session } from "../../broker/index.ts";
+import type { Session, StoredMessage } from "../../broker/index.ts";
 import type { Limits } from "../../limits.ts";
 import type { Outbox } from "../../net/outbox.ts";
 import type { Acks } from "./acks.ts";
@@ -33,6 +33,8 @@ export interface Link {
   now(): number;
   /** A publish was refused. */
   refused(error: MqttError): void;
-  /** Something was added to `acks` that waits for a commit, outside of reading. */
-  awaitCommit(): void;
+  /** A retained message reached the client by its queue. */
+  retainedArrived(): void;
+  /** Puts a message of a shared queue into the client's own. */
+  takeOver(message: StoredMessage): void;
 }

@@ -1,7 +1,6 @@
 import type { Notebook } from "../../broker/index.ts";
 import type { Will } from "./codec/connect.ts";
 import { Filters, type Subscription } from "./filters.ts";
-import type { Link } from "./link.ts";
 import { parseFilter } from "./topic.ts";
 
 /** Never ends by itself. */
@@ -35,6 +34,12 @@ interface StoredSubscription {
   readonly id: number;
 }
 
+/** The connection that uses a session. */
+export interface SessionUser {
+  /** The session is in use elsewhere now: the connection ends at once. */
+  takenOver(): void;
+}
+
 const NOBODY: ReadonlySet<number> = new Set();
 
 /**
@@ -48,8 +53,7 @@ export class MqttSession {
   /** Null: nothing of it survives its connection. */
   private readonly notes: Notebook | null;
   expirySeconds: number;
-  /** The connection that it is in use by. */
-  link: Link | null = null;
+  link: SessionUser | null = null;
   /** Wall-clock ms at which the client left; 0 while it is connected. */
   leftAt = 0;
   will: Will | null = null;

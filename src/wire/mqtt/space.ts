@@ -1,7 +1,6 @@
 import type { Session } from "../../broker/index.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import type { Connect, Will } from "./codec/connect.ts";
-import type { Link } from "./link.ts";
 import { EXPIRY_NEVER, MqttSession } from "./session.ts";
 import type { MqttSettings } from "./settings.ts";
 import { Shares } from "./shares.ts";
@@ -69,8 +68,7 @@ export class Space {
   // --- coming and going ------------------------------------------------------------------------
 
   /**
-   * The session of a client that connects; who used it before is disconnected. `link` is not open yet: it is
-   * given the session's messages by `Link` itself.
+   * The session of a client that connects; who used it before is disconnected.
    */
   attach(connect: Connect, clientId: string, user: string, expirySeconds: number): Attached {
     const old = this.sessions.get(clientId);
@@ -174,10 +172,6 @@ export class Space {
     const will = session.will as Will;
     session.will = null;
     publishWill(broker, session.clientId, will, this.context.logger);
-  }
-
-  linked(session: MqttSession, link: Link): void {
-    session.link = link;
   }
 
   close(): void {

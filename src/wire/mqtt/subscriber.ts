@@ -1,4 +1,4 @@
-import type { Consumer, ConsumerSink, Delivery, Ledger, StoredMessage } from "../../broker/index.ts";
+import type { Consumer, ConsumerSink, Delivery, Ledger } from "../../broker/index.ts";
 import { RecordView } from "../../message/record.ts";
 import { SEND_PUBREL, writeAck } from "./acks.ts";
 import type { Grant } from "./filters.ts";
@@ -222,7 +222,7 @@ export class QueueSink implements ConsumerSink {
     }
     const qos = grant.qos < 0 ? content.qos : Math.min(content.qos, grant.qos);
     const retain = delivery.retained || (content.retain && grant.retainAsPublished);
-    if (delivery.retained) link.session.retainedArrived();
+    if (delivery.retained) link.retainedArrived();
     if (qos === 0) {
       subscriber.sendPlain(content, grant, retain, delivery.expiresAt);
       this.pass(delivery);
@@ -240,7 +240,7 @@ export class QueueSink implements ConsumerSink {
    */
   private move(delivery: Delivery): void {
     const { link, subscriber } = this;
-    link.session.takeOver(delivery as StoredMessage);
+    link.takeOver(delivery);
     subscriber.ledger.accept(delivery.tag, false);
   }
 
