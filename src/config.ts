@@ -1,4 +1,5 @@
 import { CHECKPOINT_INTERVAL, ENGINE_URL } from "./config/engine-url.ts";
+import { LISTENER_NAMES, NETWORKS, ORIGINS } from "./config/lists.ts";
 import {
   ADDRESS_OR_NONE,
   BOOLEAN,
@@ -125,6 +126,33 @@ const LISTENERS = {
     default: "rabbitmq",
     help: "whose destinations and headers STOMP clients use",
   }),
+  ...ports("mqtt", "MQTT", 1883, 8883),
+  ...ports("ws", "WebSocket", 15_675, 15_676),
+  wsOrigins: option({
+    file: "ws.origins",
+    type: ORIGINS,
+    default: "any",
+    help: "pages that browsers may connect from over WebSocket; programs that name no origin always may",
+  }),
+  sharedPort: option({
+    file: "shared.port",
+    type: orOff(PORT),
+    default: "off",
+    help: "one port for all protocols and WebSocket, plain and over TLS: the first bytes tell which it is",
+    listens: "plain",
+  }),
+  proxyProtocol: option({
+    file: "proxy.protocol",
+    type: LISTENER_NAMES,
+    default: "off",
+    help: "listeners whose connections begin with a PROXY protocol header (version 1 or 2); without one they are refused",
+  }),
+  proxyTrusted: option({
+    file: "proxy.trusted",
+    type: NETWORKS,
+    default: "any",
+    help: "proxies that are believed; connections from elsewhere to those listeners are refused",
+  }),
   httpPort: option({
     file: "http.port",
     type: orOff(PORT),
@@ -184,6 +212,42 @@ const KAFKA = {
     type: duration(1000, DAY_MS),
     default: "10m",
     help: "Kafka connections on which nothing is heard for so long are closed; clients open them again",
+  }),
+  mqttAnonymousUser: option({
+    file: "mqtt.anonymous-user",
+    type: orOff(TEXT),
+    default: "guest",
+    help: "who MQTT clients from this machine are that do not log in; `off` makes them log in",
+  }),
+  mqttReceiveMax: option({
+    file: "mqtt.receive-max",
+    type: integer(1, 65_535),
+    default: "1000",
+    help: "messages of QoS 1 and 2 that an MQTT 5 client may have sent without an acknowledgement",
+  }),
+  mqttTopicAliasMax: option({
+    file: "mqtt.topic-alias-max",
+    type: integer(0, 65_535),
+    default: "64",
+    help: "topic aliases that an MQTT 5 client may use",
+  }),
+  mqttKeepAliveMax: option({
+    file: "mqtt.keep-alive-max",
+    type: orOff(duration(1000, 65_535_000)),
+    default: "off",
+    help: "longest keep-alive interval of MQTT 5 clients, in whole seconds; `off`: whatever they ask for",
+  }),
+  mqttSessionExpiryMax: option({
+    file: "mqtt.session-expiry-max",
+    type: orOff(duration(1000, 100 * 365 * DAY_MS)),
+    default: "off",
+    help: "longest time that the session of an absent MQTT client is kept; `off`: as long as it asks for",
+  }),
+  mqttSysInterval: option({
+    file: "mqtt.sys-interval",
+    type: orOff(duration(1000, DAY_MS)),
+    default: "10s",
+    help: "how often the statistics below the MQTT topic `$SYS/broker` are published",
   }),
   kafkaAnonymousUser: option({
     file: "kafka.anonymous-user",

@@ -14,7 +14,6 @@ import { EXPIRY_NEVER } from "./session.ts";
 import type { MqttSettings } from "./settings.ts";
 import type { Space } from "./space.ts";
 
-const GUEST = "guest";
 const DEFAULT_NAMESPACE = "/";
 /** Before MQTT 5 (3.1, CONNECT): more was never allowed. */
 const CLIENT_ID_CHARACTERS_3_1 = 23;
@@ -113,8 +112,8 @@ export class Handshake {
       if (tls?.peerName != null) {
         return { principal: await broker.principalOf(tls.peerName), namespace: DEFAULT_NAMESPACE };
       }
-      const anonymous = settings.anonymousUser ?? (loopback ? GUEST : "");
-      if (anonymous === "") throw new MqttError(REASON.notAuthorized, "no user name");
+      const anonymous = loopback ? settings.anonymousUser : null;
+      if (anonymous === null) throw new MqttError(REASON.notAuthorized, "no user name");
       return { principal: await broker.principalOf(anonymous), namespace: DEFAULT_NAMESPACE };
     }
     const [namespace, name] = namespaceOf(user);
