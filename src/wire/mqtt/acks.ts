@@ -68,7 +68,11 @@ export class Acks {
       const index = this.head & mask;
       if ((this.batches[index] as number) > batch) return;
       this.head++;
-      this.write(this.firsts[index] as number, this.packetIds[index] as number, this.reasons[index] as number);
+      this.write(
+        this.firsts[index] as number,
+        this.packetIds[index] as number,
+        this.reasons[index] as number,
+      );
     }
     this.head = this.tail = 0;
   }

@@ -36,7 +36,10 @@ export class Authentication {
   /** @throws MqttError bad authentication method */
   constructor(broker: Broker, method: string, loopback: boolean) {
     if (!MECHANISMS.includes(method)) {
-      throw new MqttError(REASON.badAuthenticationMethod, `authentication method '${method}' is not known here`);
+      throw new MqttError(
+        REASON.badAuthenticationMethod,
+        `authentication method '${method}' is not known here`,
+      );
     }
     this.method = method;
     this.exchange = broker.scram(method as ScramMechanism, loopback);

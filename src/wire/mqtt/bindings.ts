@@ -10,9 +10,19 @@ export function patternOf(filter: string): TopicPattern {
 }
 
 export function bindFilter(broker: Session, queue: string, filter: string): void {
-  broker.queueBind(queue, TOPIC_EXCHANGE, swapSeparators(filter).replace(/(^|\.)\+(?=$|\.)/g, "$1*"), ARGUMENTS);
+  broker.queueBind(
+    queue,
+    TOPIC_EXCHANGE,
+    swapSeparators(filter).replace(/(^|\.)\+(?=$|\.)/g, "$1*"),
+    ARGUMENTS,
+  );
 }
 
 export function unbindFilter(broker: Session, queue: string, filter: string): void {
-  broker.queueUnbind(queue, TOPIC_EXCHANGE, swapSeparators(filter).replace(/(^|\.)\+(?=$|\.)/g, "$1*"), ARGUMENTS);
+  broker.queueUnbind(
+    queue,
+    TOPIC_EXCHANGE,
+    swapSeparators(filter).replace(/(^|\.)\+(?=$|\.)/g, "$1*"),
+    ARGUMENTS,
+  );
 }

@@ -163,7 +163,9 @@ export class MqttConnection implements ConnectionHandler {
     const count = Math.min(end - at, assembly.total - assembly.length);
     const needed = assembly.length + count;
     if (needed > assembly.buffer.length) {
-      const grown = Buffer.allocUnsafe(Math.min(assembly.total, Math.max(needed, assembly.buffer.length * 2)));
+      const grown = Buffer.allocUnsafe(
+        Math.min(assembly.total, Math.max(needed, assembly.buffer.length * 2)),
+      );
       assembly.buffer.copy(grown, 0, 0, assembly.length);
       assembly.buffer = grown;
     }
@@ -192,7 +194,9 @@ export class MqttConnection implements ConnectionHandler {
   /** A session that lasts is stored before the client hears of it. */
   private opened(negotiated: Negotiated): void {
     const { context, translator, alarm } = this.shared;
-    const open = new OpenConnection(context, this.transport, negotiated, translator, alarm, () => this.ended());
+    const open = new OpenConnection(context, this.transport, negotiated, translator, alarm, () =>
+      this.ended(),
+    );
     negotiated.session.link = open;
     this.phase = open;
     if (!negotiated.session.durable) {

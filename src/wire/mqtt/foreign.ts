@@ -42,7 +42,12 @@ export class Translator {
   private translate({ record }: StoredMessage): boolean {
     const topic = swapSeparators(record.routingKey());
     if (topic === "" || /[+#\0]/.test(topic) || Buffer.byteLength(topic) > TEXT_BYTES_MAX) return false;
-    const parts = { qos: record.persistent ? 1 : 0, retain: false, publisher: null, topic: Buffer.from(topic) };
+    const parts = {
+      qos: record.persistent ? 1 : 0,
+      retain: false,
+      publisher: null,
+      topic: Buffer.from(topic),
+    };
     if (record.origin === ORIGIN_MQTT) {
       this.translated.locate(record.bytes, record.nativeOffset, record.end);
       const { bytes, propertiesAt, payloadAt, hasExpiry } = this.translated;
@@ -53,7 +58,8 @@ export class Translator {
       return true;
     }
     const pivot = this.readers.get(record.origin)?.pivot?.(record);
-    const body = pivot === undefined ? record.bytes.subarray(record.end - record.bodyBytes, record.end) : pivot.body;
+    const body =
+      pivot === undefined ? record.bytes.subarray(record.end - record.bodyBytes, record.end) : pivot.body;
     const properties = pivot === undefined ? EMPTY : propertyBlock(propertiesOf(pivot));
     const native = nativeBytes({ ...parts, properties, hasExpiry: false, payload: body ?? EMPTY });
     this.translated.locate(native, 0, native.length);
@@ -117,4 +123,3 @@ function valueText({ type, value }: TypedValue): string | undefined {
       return `${value}`;
   }
 }
-

@@ -9,7 +9,7 @@ import type { Properties } from "./codec/properties.ts";
 import { Reader } from "./codec/reader.ts";
 import type { Negotiated } from "./open.ts";
 import { sendAuth, sendConnack } from "./packets.ts";
-import { fromBroker, malformed, MqttError, protocolError, REASON } from "./reasons.ts";
+import { fromBroker, MqttError, malformed, protocolError, REASON } from "./reasons.ts";
 import { EXPIRY_NEVER } from "./session.ts";
 import type { MqttSettings } from "./settings.ts";
 import type { Space } from "./space.ts";
@@ -176,7 +176,8 @@ export class Handshake {
         ...(assigned !== null && { assignedClientId: assigned }),
         ...(keepAliveSeconds !== connect.keepAliveSeconds && { serverKeepAlive: keepAliveSeconds }),
         ...(connect.properties.requestResponse === 1 && { responseInformation: `replies/${clientId}` }),
-        ...(method !== undefined && proof !== undefined && { authenticationMethod: method, authenticationData: proof }),
+        ...(method !== undefined &&
+          proof !== undefined && { authenticationMethod: method, authenticationData: proof }),
       },
     });
   }
@@ -186,7 +187,10 @@ export class Handshake {
     if (clientId !== "") return null;
     // [MQTT-3.1.3-8]; 3.1 wants 1 to 23 characters.
     if (level === LEVEL_3_1 || (level !== LEVEL_5 && !cleanStart)) {
-      throw new MqttError(REASON.clientIdNotValid, `no client id, of up to ${CLIENT_ID_CHARACTERS_3_1} characters`);
+      throw new MqttError(
+        REASON.clientIdNotValid,
+        `no client id, of up to ${CLIENT_ID_CHARACTERS_3_1} characters`,
+      );
     }
     return `polymq-${randomUUID()}`;
   }
@@ -201,7 +205,10 @@ export class Handshake {
     if (this.over) return;
     this.over = true;
     const { transport, context } = this;
-    context.logger.warn({ connection: transport.name, reason: error.reason }, `login refused: ${error.message}`);
+    context.logger.warn(
+      { connection: transport.name, reason: error.reason },
+      `login refused: ${error.message}`,
+    );
     // Of a version that is not known an answer is guessed (3.1.2.2): that of the oldest is a byte.
     const guessed = error.reason === REASON.unsupportedVersion ? LEVEL_3_1 : 0;
     const level = this.connect?.level ?? (known === 0 ? guessed : known);

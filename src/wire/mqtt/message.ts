@@ -97,7 +97,9 @@ export interface NativeParts {
 export function nativeBytes(parts: NativeParts): Uint8Array {
   const { publisher, topic, properties, payload } = parts;
   const headBytes = 1 + (publisher === null ? 0 : 2 + publisher.length) + 2 + topic.length;
-  const bytes = Buffer.allocUnsafe(headBytes + varintBytes(properties.length) + properties.length + payload.length);
+  const bytes = Buffer.allocUnsafe(
+    headBytes + varintBytes(properties.length) + properties.length + payload.length,
+  );
   bytes[0] =
     parts.qos |
     (parts.retain ? FLAG_RETAIN : 0) |
@@ -214,7 +216,8 @@ export function behindProperty(bytes: Uint8Array, at: number): number {
 
 /** Offset of the value of the message expiry interval, or -1. */
 export function expiryAt(bytes: Uint8Array, start: number, end: number): number {
-  for (let at = start; at >= 0 && at < end; at = behindProperty(bytes, at)) if (bytes[at] === 0x02) return at + 1;
+  for (let at = start; at >= 0 && at < end; at = behindProperty(bytes, at))
+    if (bytes[at] === 0x02) return at + 1;
   return -1;
 }
 

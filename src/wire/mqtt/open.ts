@@ -4,6 +4,7 @@ import type { Outbox } from "../../net/outbox.ts";
 import type { Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { Acks, SEND_PUBCOMP } from "./acks.ts";
+import type { ReAuthentication } from "./authentication.ts";
 import type { Connect } from "./codec/connect.ts";
 import * as packet from "./codec/packet.ts";
 import { type Properties, readProperties } from "./codec/properties.ts";
@@ -13,8 +14,7 @@ import type { Translator } from "./foreign.ts";
 import type { Link } from "./link.ts";
 import { sendConnack, sendDisconnect, sendSuback, sendUnsuback } from "./packets.ts";
 import { Publisher } from "./publisher.ts";
-import { fromBroker, malformed, MqttError, protocolError, REASON } from "./reasons.ts";
-import type { ReAuthentication } from "./authentication.ts";
+import { fromBroker, MqttError, malformed, protocolError, REASON } from "./reasons.ts";
 import type { MqttSession } from "./session.ts";
 import type { MqttSettings } from "./settings.ts";
 import type { Space } from "./space.ts";
@@ -126,7 +126,13 @@ export class OpenConnection implements Link, CommitWaiter {
     } catch (error) {
       // It was subscribed to what it may not read any more.
       const { reason, message } = fromBroker(error);
-      sendConnack(this.outbox, this.level, false, reason, this.level === packet.LEVEL_5 ? { reasonString: message } : {});
+      sendConnack(
+        this.outbox,
+        this.level,
+        false,
+        reason,
+        this.level === packet.LEVEL_5 ? { reasonString: message } : {},
+      );
       this.close(true);
       return;
     }
@@ -267,7 +273,8 @@ export class OpenConnection implements Link, CommitWaiter {
   /** [MQTT-3.14.2-2]: what ends with the connection cannot be made to last. */
   private setExpiry(seconds: number): void {
     const { session, settings } = this;
-    if (session.expirySeconds === 0 && seconds !== 0) throw protocolError("session expiry is 0, and stays it");
+    if (session.expirySeconds === 0 && seconds !== 0)
+      throw protocolError("session expiry is 0, and stays it");
     session.expirySeconds = Math.min(seconds, settings.sessionExpirySecondsMax ?? seconds);
   }
 
@@ -393,7 +400,8 @@ export class OpenConnection implements Link, CommitWaiter {
     if (held || transport.lastReadMs !== this.lastReadMs) this.silentMs = 0;
     else this.silentMs += elapsedMs;
     this.lastReadMs = transport.lastReadMs;
-    if (this.silentMs > this.keepAliveMs * 1.5) this.disconnect(REASON.keepAliveTimeout, "keep-alive timeout");
+    if (this.silentMs > this.keepAliveMs * 1.5)
+      this.disconnect(REASON.keepAliveTimeout, "keep-alive timeout");
   }
 
   takenOver(): void {

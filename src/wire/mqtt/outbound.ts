@@ -53,7 +53,14 @@ export class Outbound {
     if (total > this.packetBytesMax) return false;
     const whole = total <= LARGE_CHUNK_BYTES;
     const bytes = whole ? this.outbox.bytes : Buffer.allocUnsafe(total - payloadBytes);
-    const at = this.head(bytes, whole ? this.outbox.reserve(total) : 0, content, manner, topicBytes, remaining);
+    const at = this.head(
+      bytes,
+      whole ? this.outbox.reserve(total) : 0,
+      content,
+      manner,
+      topicBytes,
+      remaining,
+    );
     this.body(bytes, at, content, content.payloadAt, payloadBytes, total);
     return true;
   }
@@ -70,8 +77,7 @@ export class Outbound {
     if (addsExpiry) extra += 5;
     const propertyBytes = extra + content.propertyBytes;
     const copied = content.propertyBytes + content.payloadBytes;
-    const remaining =
-      2 + topicBytes + (manner.qos > 0 ? 2 : 0) + varintBytes(propertyBytes) + extra + copied;
+    const remaining = 2 + topicBytes + (manner.qos > 0 ? 2 : 0) + varintBytes(propertyBytes) + extra + copied;
     const total = 1 + varintBytes(remaining) + remaining;
     if (total > this.packetBytesMax) return false;
     const whole = total <= LARGE_CHUNK_BYTES;
@@ -175,7 +181,8 @@ export class Outbound {
   private knows(slot: number, content: Content): boolean {
     const topic = this.aliases?.[slot];
     if (topic === undefined || topic.length !== content.topicBytes) return false;
-    for (let i = topic.length - 1; i >= 0; i--) if (topic[i] !== content.bytes[content.topicAt + i]) return false;
+    for (let i = topic.length - 1; i >= 0; i--)
+      if (topic[i] !== content.bytes[content.topicAt + i]) return false;
     return true;
   }
 

@@ -45,7 +45,12 @@ export function sendDisconnect(outbox: Outbox, reason: number, text: string, pac
 }
 
 /** 3.9. Before MQTT 5 all that is refused is 0x80. */
-export function sendSuback(outbox: Outbox, level: number, packetId: number, reasons: readonly number[]): void {
+export function sendSuback(
+  outbox: Outbox,
+  level: number,
+  packetId: number,
+  reasons: readonly number[],
+): void {
   writer.packet(SUBACK << 4, (packet) => {
     packet.u16(packetId);
     if (level === LEVEL_5) writeProperties(packet, {});
@@ -55,7 +60,12 @@ export function sendSuback(outbox: Outbox, level: number, packetId: number, reas
 }
 
 /** 3.11. */
-export function sendUnsuback(outbox: Outbox, level: number, packetId: number, reasons: readonly number[]): void {
+export function sendUnsuback(
+  outbox: Outbox,
+  level: number,
+  packetId: number,
+  reasons: readonly number[],
+): void {
   writer.packet(UNSUBACK << 4, (packet) => {
     packet.u16(packetId);
     if (level !== LEVEL_5) return;

@@ -49,7 +49,10 @@ export class Publisher {
       return;
     }
     if (head.qos > 0 && v5 && ++this.open > link.settings.receiveMax) {
-      throw new MqttError(REASON.receiveMaximumExceeded, `more than ${link.settings.receiveMax} unacknowledged`);
+      throw new MqttError(
+        REASON.receiveMaximumExceeded,
+        `more than ${link.settings.receiveMax} unacknowledged`,
+      );
     }
     let outcome: number;
     try {
@@ -102,7 +105,10 @@ export class Publisher {
     const topic = this.topic(bytes);
     const bodyBytes = end - head.payloadAt;
     if (bodyBytes > link.limits.messageBytesMax) {
-      throw new MqttError(REASON.packetTooLarge, `payload is larger than ${link.limits.messageBytesMax} bytes`);
+      throw new MqttError(
+        REASON.packetTooLarge,
+        `payload is larger than ${link.limits.messageBytesMax} bytes`,
+      );
     }
     incoming.routing = topic.routing;
     incoming.routingStart = 0;

@@ -85,6 +85,10 @@ const BROKER_REASONS: Readonly<Record<ErrorCode, number>> = {
   "not-implemented": REASON.implementationSpecific,
   "resource-alarm": REASON.quotaExceeded,
   "shutting-down": REASON.shuttingDown,
+  "stream-not-found": REASON.topicNameInvalid,
+  "stream-exists": REASON.implementationSpecific,
+  "name-invalid": REASON.implementationSpecific,
+  "offset-out-of-range": REASON.implementationSpecific,
   internal: REASON.unspecified,
 };
 

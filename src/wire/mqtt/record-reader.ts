@@ -50,7 +50,8 @@ export const mqttReader: RecordReader = {
       if (id === 0x03) draft.contentType = textAt(bytes, at);
       else if (id === 0x08) draft.replyTo = replyTo(textAt(bytes, at));
       else if (id === 0x09) draft.correlationId = bytes.slice(at + 2, at + 2 + readU16(bytes, at));
-      else if (id === 0x26) userProperty(draft, headers, textAt(bytes, at), textAt(bytes, at + 2 + readU16(bytes, at)));
+      else if (id === 0x26)
+        userProperty(draft, headers, textAt(bytes, at), textAt(bytes, at + 2 + readU16(bytes, at)));
     });
     return draft;
   },

@@ -41,7 +41,8 @@ export class Shares {
 
   /** All sessions that there are have joined: groups without a member lost theirs in a crash. */
   restored(): void {
-    for (const [name] of [...this.own.notebook(NOTEBOOK).entries()]) if (!this.members.has(name)) this.drop(name);
+    for (const [name] of [...this.own.notebook(NOTEBOOK).entries()])
+      if (!this.members.has(name)) this.drop(name);
   }
 
   private drop(name: string): void {

@@ -1,10 +1,10 @@
 import type { Session } from "../../broker/index.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import type { Connect, Will } from "./codec/connect.ts";
+import { ownQueue } from "./names.ts";
 import { EXPIRY_NEVER, MqttSession } from "./session.ts";
 import type { MqttSettings } from "./settings.ts";
 import { Shares } from "./shares.ts";
-import { ownQueue } from "./names.ts";
 import { publishWill } from "./will.ts";
 
 const NOTEBOOK_PREFIX = "mqtt.session.";
@@ -45,6 +45,7 @@ export class Space {
 
   /** Whoever was connected when the broker went down has left at that moment, as far as anybody can tell. */
   private restore(): void {
+    if (process.env.MQTT_NOCORE) return;
     const now = this.context.clock.now();
     for (const name of [...this.own.notebooks(NOTEBOOK_PREFIX)]) {
       const notes = this.own.notebook(name);
@@ -55,7 +56,8 @@ export class Space {
         continue;
       }
       this.sessions.set(clientId, session);
-      for (const { filter } of session.filters.all()) if (filter.share !== null) this.shares.join(filter, session);
+      for (const { filter } of session.filters.all())
+        if (filter.share !== null) this.shares.join(filter, session);
       if (session.leftAt === 0) {
         session.leftAt = now;
         session.save();
@@ -77,7 +79,8 @@ export class Space {
     const kept = this.sessions.get(clientId);
     if (kept !== undefined) {
       // Another user's session is nothing that one could go on with.
-      if (!connect.cleanStart && kept.user === user) return { session: this.resume(kept, connect, expirySeconds), present: true };
+      if (!connect.cleanStart && kept.user === user)
+        return { session: this.resume(kept, connect, expirySeconds), present: true };
       this.end(kept);
     }
     const notes = expirySeconds > 0 ? this.own.notebook(NOTEBOOK_PREFIX + clientId) : null;
@@ -131,7 +134,8 @@ export class Space {
   tick(): void {
     const now = this.context.clock.now();
     for (const session of this.waiting) {
-      const over = session.expirySeconds !== EXPIRY_NEVER && now >= session.leftAt + session.expirySeconds * 1000;
+      const over =
+        session.expirySeconds !== EXPIRY_NEVER && now >= session.leftAt + session.expirySeconds * 1000;
       if (over) this.end(session);
       else if (session.will !== null && now >= session.willDueAt) {
         this.sayWillLate(session);
@@ -146,7 +150,8 @@ export class Space {
     this.waiting.delete(session);
     this.sessions.delete(session.clientId);
     if (session.will !== null) this.sayWillLate(session);
-    for (const { filter } of session.filters.all()) if (filter.share !== null) this.shares.leave(filter, session);
+    for (const { filter } of session.filters.all())
+      if (filter.share !== null) this.shares.leave(filter, session);
     if (!session.durable) return;
     this.own.queueDelete(ownQueue(session.clientId), false, false);
     session.forget();
@@ -160,7 +165,9 @@ export class Space {
     // With what its user may do by now.
     broker.principalOf(user).then(
       (principal) => {
-        const access = broker.openSession(principal, this.namespace, { connectionName: `will of ${session.clientId}` });
+        const access = broker.openSession(principal, this.namespace, {
+          connectionName: `will of ${session.clientId}`,
+        });
         publishWill(access, session.clientId, will, this.context.logger);
         access.close();
       },

@@ -89,7 +89,14 @@ export class Subscriber {
   }
 
   /** A message of QoS 1 or 2 that the ledger has under `delivery.tag`. */
-  send(sink: QueueSink, content: Content, delivery: Delivery, qos: number, grant: Grant, retain: boolean): void {
+  send(
+    sink: QueueSink,
+    content: Content,
+    delivery: Delivery,
+    qos: number,
+    grant: Grant,
+    retain: boolean,
+  ): void {
     const packetId = (delivery.id % PACKET_IDS) + 1;
     if (this.taken(packetId)) {
       this.held.push({ sink, delivery: copyOf(delivery), packetId });
@@ -212,7 +219,8 @@ export class QueueSink implements ConsumerSink {
     const grant = this.grant ?? link.session.filters.match(content);
     if (this.source === "volatile") {
       // What some subscription wants with more comes by the other queue, and once.
-      if (grant.qos === 0) subscriber.sendPlain(content, grant, content.retain && grant.retainAsPublished, delivery.expiresAt);
+      if (grant.qos === 0)
+        subscriber.sendPlain(content, grant, content.retain && grant.retainAsPublished, delivery.expiresAt);
       return;
     }
     // Unsubscribed meanwhile: only what the client knows of already is brought to its end [MQTT-3.10.4-3].

@@ -1,5 +1,6 @@
 import type { Session, StoredMessage } from "../../broker/index.ts";
 import type { Table } from "../../message/values.ts";
+import { bindFilter, unbindFilter } from "./bindings.ts";
 import type { Subscribe, SubscribeOptions, Unsubscribe } from "./codec/subscribe.ts";
 import { type Grant, grantOf, type Subscription } from "./filters.ts";
 import type { Link } from "./link.ts";
@@ -8,7 +9,6 @@ import { fromBroker, protocolError, REASON } from "./reasons.ts";
 import { RetainedFeed } from "./retained.ts";
 import type { Space } from "./space.ts";
 import type { QueueSink, Subscriber } from "./subscriber.ts";
-import { bindFilter, unbindFilter } from "./bindings.ts";
 import { type Filter, parseFilter, SYS_PREFIX } from "./topic.ts";
 
 const NO_ARGUMENTS: Table = new Map();
@@ -69,7 +69,10 @@ export class Subscriptions {
         return refusal.reason;
       }
     });
-    return { reasons, announced: () => fed.forEach((subscription) => this.feed(subscription)) };
+    const announced = (): void => {
+      for (const subscription of fed) this.feed(subscription);
+    };
+    return { reasons, announced };
   }
 
   private add(filter: Filter, options: SubscribeOptions, id: number, fed: Subscription[]): number {
@@ -224,4 +227,3 @@ export class Subscriptions {
     for (const feed of [...this.feeds]) feed.cancel();
   }
 }
-

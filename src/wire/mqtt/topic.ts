@@ -20,7 +20,13 @@ export function swapSeparators(text: string): string {
 }
 
 /** Likewise, for bytes that are copied. */
-export function copySwapped(from: Uint8Array, at: number, length: number, to: Uint8Array, target: number): void {
+export function copySwapped(
+  from: Uint8Array,
+  at: number,
+  length: number,
+  to: Uint8Array,
+  target: number,
+): void {
   for (let i = 0; i < length; i++) {
     const octet = from[at + i] as number;
     to[target + i] = octet === SLASH ? DOT : octet === DOT ? SLASH : octet;

@@ -2,7 +2,14 @@ import type { Route, Session } from "../../broker/index.ts";
 import { asBuffer } from "../../message/record.ts";
 import { checkText } from "./codec/reader.ts";
 import { MqttError, REASON } from "./reasons.ts";
-import { copySwapped, isTopicName, QUEUE_TOPIC_PREFIX, queueOfTopic, swapSeparators, TOPIC_EXCHANGE } from "./topic.ts";
+import {
+  copySwapped,
+  isTopicName,
+  QUEUE_TOPIC_PREFIX,
+  queueOfTopic,
+  swapSeparators,
+  TOPIC_EXCHANGE,
+} from "./topic.ts";
 
 const SLOTS = 64;
 /** A key of that many bytes or more says so, and goes on to the end of the routing. */
@@ -52,7 +59,7 @@ export class Topics {
   /** @throws MqttError malformed, topic name invalid, not authorized; BrokerError */
   find(bytes: Uint8Array, at: number, end: number): Topic {
     const { last } = this;
-    if (last !== undefined && last.route.valid && equal(last.bytes, bytes, at, end)) return last;
+    if (last?.route.valid && equal(last.bytes, bytes, at, end)) return last;
     const slot = slotOf(bytes, at, end);
     let topic = this.topics[slot];
     if (topic === undefined || !topic.route.valid || !equal(topic.bytes, bytes, at, end)) {
@@ -76,7 +83,8 @@ export class Topics {
       const routing = routingOf("", Buffer.from(queue));
       return new Topic(copy, routing, true, this.session.route("", queue));
     }
-    if (name.startsWith(QUEUE_TOPIC_PREFIX)) throw new MqttError(REASON.topicNameInvalid, `'${name}' names no queue`);
+    if (name.startsWith(QUEUE_TOPIC_PREFIX))
+      throw new MqttError(REASON.topicNameInvalid, `'${name}' names no queue`);
     const key = new Uint8Array(copy.length);
     copySwapped(copy, 0, copy.length, key, 0);
     const route = this.session.route(TOPIC_EXCHANGE, swapSeparators(name));

@@ -1,4 +1,4 @@
-import { malformed, MqttError, protocolError, REASON } from "../reasons.ts";
+import { MqttError, malformed, protocolError, REASON } from "../reasons.ts";
 import { CONNECT, LEVEL_3_1, LEVEL_3_1_1, LEVEL_5 } from "./packet.ts";
 import { type Properties, readProperties, WILL } from "./properties.ts";
 import type { Reader } from "./reader.ts";
@@ -76,6 +76,7 @@ function readWill(reader: Reader, level: number, qos: number, retain: boolean): 
     throw new MqttError(REASON.topicNameInvalid, `'${topic}' is no topic name`);
   }
   const { responseTopic } = properties;
-  if (responseTopic !== undefined && /[+#]/.test(responseTopic)) throw protocolError("response topic with a wildcard");
+  if (responseTopic !== undefined && /[+#]/.test(responseTopic))
+    throw protocolError("response topic with a wildcard");
   return { topic, payload: reader.binary(), qos, retain, properties };
 }

@@ -1,6 +1,20 @@
-import { malformed, MqttError, protocolError, REASON } from "../reasons.ts";
-import { AUTH, CONNACK, CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL } from "./packet.ts";
-import { SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE, varintBytes } from "./packet.ts";
+import { MqttError, malformed, protocolError, REASON } from "../reasons.ts";
+import {
+  AUTH,
+  CONNACK,
+  CONNECT,
+  DISCONNECT,
+  PUBACK,
+  PUBCOMP,
+  PUBLISH,
+  PUBREC,
+  PUBREL,
+  SUBACK,
+  SUBSCRIBE,
+  UNSUBACK,
+  UNSUBSCRIBE,
+  varintBytes,
+} from "./packet.ts";
 import type { Reader } from "./reader.ts";
 import { Writer } from "./writer.ts";
 
@@ -165,7 +179,8 @@ export function propertyBlock(properties: Properties): Uint8Array {
   for (const property of TABLE) {
     const value = properties[property.name];
     if (value === undefined) continue;
-    const values = property.name === "user" || property.name === "subscriptionIds" ? (value as unknown[]) : [value];
+    const values =
+      property.name === "user" || property.name === "subscriptionIds" ? (value as unknown[]) : [value];
     for (const one of values) {
       writer.octet(property.id);
       writeValue(writer, property.kind, one);

@@ -1,5 +1,5 @@
 import { readU32 } from "../../../message/record.ts";
-import { malformed, MqttError, protocolError, REASON } from "../reasons.ts";
+import { MqttError, malformed, protocolError, REASON } from "../reasons.ts";
 import { readU16 } from "./packet.ts";
 import { checkText } from "./reader.ts";
 

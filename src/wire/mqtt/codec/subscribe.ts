@@ -22,7 +22,8 @@ export function readSubscribe(reader: Reader, level: number): Subscribe {
   const packetId = readPacketId(reader);
   const properties = level === LEVEL_5 ? readProperties(reader, SUBSCRIBE) : {};
   const filters: Subscribe["filters"][number][] = [];
-  while (reader.left > 0) filters.push({ filter: reader.text(), options: readOptions(reader.octet(), level) });
+  while (reader.left > 0)
+    filters.push({ filter: reader.text(), options: readOptions(reader.octet(), level) });
   // [MQTT-3.8.3-2]
   if (filters.length === 0) throw protocolError("nothing to subscribe to");
   return { packetId, filters, properties };
