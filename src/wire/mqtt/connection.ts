@@ -1,11 +1,8 @@
 import type { ConnectionHandler, Transport } from "../../net/transport.ts";
-import type { ProtocolContext } from "../protocol.ts";
 import { FIXED_HEADER_BYTES_MAX } from "./codec/packet.ts";
-import type { Translator } from "./foreign.ts";
 import { Handshake, packetBytesMax } from "./handshake.ts";
-import { type AlarmState, type Negotiated, OpenConnection } from "./open.ts";
+import { type Negotiated, OpenConnection, type Shared } from "./open.ts";
 import { REASON } from "./reasons.ts";
-import type { MqttSettings } from "./settings.ts";
 import type { Space } from "./space.ts";
 
 /** Larger packets are put together in memory of their own. */
@@ -16,11 +13,8 @@ const FIRST_BYTES = 64 * 1024;
 
 type Phase = Handshake | OpenConnection | { readonly kind: "done" };
 
-/** What connections share. */
-export interface Shared {
-  readonly context: ProtocolContext<MqttSettings>;
-  readonly translator: Translator;
-  readonly alarm: AlarmState;
+/** What connections share, and who they belong to. */
+export interface Host extends Shared {
   space(namespace: string): Space;
   removed(connection: MqttConnection): void;
 }
@@ -35,7 +29,7 @@ interface Assembly {
 
 /** One client connection, from accept to close. */
 export class MqttConnection implements ConnectionHandler {
-  private readonly shared: Shared;
+  private readonly shared: Host;
   private readonly transport: Transport;
   private phase: Phase;
   private assembly: Assembly | null = null;
@@ -45,7 +39,7 @@ export class MqttConnection implements ConnectionHandler {
   private waits = 0;
   private readonly bytesMax: number;
 
-  constructor(shared: Shared, transport: Transport) {
+  constructor(shared: Host, transport: Transport) {
     this.shared = shared;
     this.transport = transport;
     this.bytesMax = packetBytesMax(shared.context);
@@ -193,10 +187,7 @@ export class MqttConnection implements ConnectionHandler {
 
   /** A session that lasts is stored before the client hears of it. */
   private opened(negotiated: Negotiated): void {
-    const { context, translator, alarm } = this.shared;
-    const open = new OpenConnection(context, this.transport, negotiated, translator, alarm, () =>
-      this.ended(),
-    );
+    const open = new OpenConnection(this.shared, this.transport, negotiated, () => this.ended());
     negotiated.session.link = open;
     this.phase = open;
     if (!negotiated.session.durable) {

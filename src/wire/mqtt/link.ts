@@ -6,6 +6,7 @@ import type { Translator } from "./foreign.ts";
 import type { MqttError } from "./reasons.ts";
 import type { MqttSession } from "./session.ts";
 import type { MqttSettings } from "./settings.ts";
+import type { Sys, Traffic } from "./sys.ts";
 
 /** What the parts of an open connection see of it. */
 export interface Link {
@@ -21,6 +22,8 @@ export interface Link {
   readonly settings: MqttSettings;
   readonly limits: Limits;
   readonly translator: Translator;
+  readonly traffic: Traffic;
+  readonly sys: Sys;
   /** QoS 1 and 2 that the client takes unacknowledged. */
   readonly receiveMax: number;
   /** Largest packet that the client takes. */

@@ -20,6 +20,7 @@ import type { MqttSettings } from "./settings.ts";
 import type { Space } from "./space.ts";
 import { Subscriber } from "./subscriber.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import type { Sys, Traffic } from "./sys.ts";
 
 const PINGRESP = new Uint8Array([packet.PINGRESP << 4, 0]);
 /** Without a word of MQTT 5 about it: the window of unacknowledged QoS 1 and 2 to a client. */
@@ -32,6 +33,15 @@ const STEP_ASIDE_TURNS = 3;
 /** Storage or memory alarm, shared by all connections. */
 export interface AlarmState {
   reason: string | null;
+}
+
+/** What all connections share. */
+export interface Shared {
+  readonly context: ProtocolContext<MqttSettings>;
+  readonly translator: Translator;
+  readonly alarm: AlarmState;
+  readonly traffic: Traffic;
+  readonly sys: Sys;
 }
 
 /** What a handshake arrives at. */
@@ -60,6 +70,8 @@ export class OpenConnection implements Link, CommitWaiter {
   readonly settings: MqttSettings;
   readonly limits: Limits;
   readonly translator: Translator;
+  readonly traffic: Traffic;
+  readonly sys: Sys;
   readonly receiveMax: number;
   readonly packetBytesMax: number;
   readonly topicAliasMax: number;
@@ -82,23 +94,18 @@ export class OpenConnection implements Link, CommitWaiter {
   private heldForOutput = false;
   private lastReadMs: number;
   private silentMs = 0;
-  received = 0;
 
-  constructor(
-    context: ProtocolContext<MqttSettings>,
-    transport: Transport,
-    negotiated: Negotiated,
-    translator: Translator,
-    alarm: AlarmState,
-    onEnd: () => void,
-  ) {
+  constructor(shared: Shared, transport: Transport, negotiated: Negotiated, onEnd: () => void) {
     const { connect, session, keepAliveSeconds } = negotiated;
     const { receiveMax, packetBytesMax, topicAliasMax } = connect.properties;
+    const { context } = shared;
     this.context = context;
     this.transport = transport;
     this.negotiated = negotiated;
-    this.translator = translator;
-    this.alarm = alarm;
+    this.translator = shared.translator;
+    this.traffic = shared.traffic;
+    this.sys = shared.sys;
+    this.alarm = shared.alarm;
     this.onEnd = onEnd;
     this.level = connect.level;
     this.clientId = negotiated.clientId;
@@ -160,7 +167,7 @@ export class OpenConnection implements Link, CommitWaiter {
   private dispatch(bytes: Uint8Array, at: number, bodyAt: number, end: number): void {
     const first = bytes[at] as number;
     const type = first >> 4;
-    this.received++;
+    this.traffic.packetsReceived++;
     if (type === packet.PUBLISH) {
       this.publishing().take(bytes, at, bodyAt, end);
       return;

@@ -42,6 +42,7 @@ export class Outbound {
 
   /** False: the packet is larger than the client takes, and counts as sent [MQTT-3.1.2-25]. */
   write(content: Content, manner: Manner): boolean {
+    this.link.traffic.publishesSent++;
     return this.v5 ? this.writeV5(content, manner) : this.writePlain(content, manner);
   }
 

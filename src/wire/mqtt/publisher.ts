@@ -43,6 +43,8 @@ export class Publisher {
     const v5 = link.level === LEVEL_5;
     head.read(bytes[at] as number, bytes, bodyAt, end, v5);
     this.published = true;
+    link.traffic.publishesReceived++;
+    link.traffic.bytesReceived += end - at;
     if (head.qos === 2 && link.session.received.has(head.packetId)) {
       // Sent again because our PUBREC was lost: not to be published twice [MQTT-4.3.3-10].
       link.acks.add(SEND_PUBREC, head.packetId, 0, false);

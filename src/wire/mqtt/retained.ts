@@ -31,7 +31,6 @@ export class RetainedFeed implements RetainedSink {
   }
 
   start(): void {
-    if (process.env.MQTT_NOCORE) return;
     this.walk = this.link.broker.retained(TOPIC_EXCHANGE, patternOf(this.subscription.filter.pattern), this);
   }
 

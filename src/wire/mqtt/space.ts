@@ -35,17 +35,18 @@ export class Space {
     this.restore();
   }
 
-  get sessionCount(): number {
-    return this.sessions.size;
-  }
-
-  connected(): MqttSession[] {
-    return [...this.sessions.values()].filter(({ link }) => link !== null);
+  /** Adds this namespace's figures. */
+  count(into: { connected: number; sessions: number; subscriptions: number; retained: number }): void {
+    into.sessions += this.sessions.size;
+    into.retained += this.own.retainedCount;
+    for (const { link, filters } of this.sessions.values()) {
+      if (link !== null) into.connected++;
+      into.subscriptions += filters.size;
+    }
   }
 
   /** Whoever was connected when the broker went down has left at that moment, as far as anybody can tell. */
   private restore(): void {
-    if (process.env.MQTT_NOCORE) return;
     const now = this.context.clock.now();
     for (const name of [...this.own.notebooks(NOTEBOOK_PREFIX)]) {
       const notes = this.own.notebook(name);

@@ -4,11 +4,13 @@ import { bindFilter, unbindFilter } from "./bindings.ts";
 import type { Subscribe, SubscribeOptions, Unsubscribe } from "./codec/subscribe.ts";
 import { type Grant, grantOf, type Subscription } from "./filters.ts";
 import type { Link } from "./link.ts";
+import type { Content } from "./message.ts";
 import { ownQueue, sharedQueue, volatileQueue } from "./names.ts";
 import { fromBroker, protocolError, REASON } from "./reasons.ts";
 import { RetainedFeed } from "./retained.ts";
 import type { Space } from "./space.ts";
 import type { QueueSink, Subscriber } from "./subscriber.ts";
+import type { SysWatcher } from "./sys.ts";
 import { type Filter, parseFilter, SYS_PREFIX } from "./topic.ts";
 
 const NO_ARGUMENTS: Table = new Map();
@@ -16,7 +18,7 @@ const NO_ARGUMENTS: Table = new Map();
 const VOLATILE_LENGTH_MAX = 10_000;
 
 /** The queues, bindings and consumers of one connected client. */
-export class Subscriptions {
+export class Subscriptions implements SysWatcher {
   private readonly link: Link;
   private readonly space: Space;
   private readonly subscriber: Subscriber;
@@ -42,6 +44,7 @@ export class Subscriptions {
     for (const subscription of session.filters.all()) {
       const { filter, qos } = subscription;
       if (filter.share !== null) this.consumeShared(subscription);
+      else if (isSys(filter)) this.link.sys.watch(this);
       else if (qos === 0) bindFilter(this.broker, this.volatileName(), filter.pattern);
       else own = true;
     }
@@ -83,7 +86,7 @@ export class Subscriptions {
     const subscription: Subscription = { filter, qos, noLocal, retainAsPublished, retainHandling, id };
     const old = session.filters.get(filter.text);
     if (filter.share !== null) this.share(subscription);
-    else if (!filter.pattern.startsWith(SYS_PREFIX)) this.bind(subscription, old);
+    else if (!isSys(filter)) this.bind(subscription, old);
     session.subscribe(subscription);
     const wanted = retainHandling === 0 || (retainHandling === 1 && old === undefined);
     if (wanted && filter.share === null) {
@@ -184,7 +187,7 @@ export class Subscriptions {
       const { filter } = subscription;
       for (const feed of this.feeds) if (feed.subscription.filter.text === text) feed.cancel();
       if (filter.share !== null) this.leave(filter);
-      else if (!filter.pattern.startsWith(SYS_PREFIX)) this.unbind(subscription);
+      else if (!isSys(filter)) this.unbind(subscription);
       return REASON.success;
     });
   }
@@ -199,8 +202,10 @@ export class Subscriptions {
   // --- retained messages ------------------------------------------------------------------------
 
   private feed(subscription: Subscription): void {
-    if (subscription.filter.pattern.startsWith(SYS_PREFIX)) {
-      this.link.session.feeding(subscription.filter.text, false);
+    const { filter } = subscription;
+    if (isSys(filter)) {
+      this.link.session.feeding(filter.text, false);
+      this.link.sys.watch(this);
       return;
     }
     const feed = new RetainedFeed(this.link, this.subscriber, subscription, () => this.feeds.delete(feed));
@@ -222,8 +227,20 @@ export class Subscriptions {
     for (const feed of this.feeds) feed.resume();
   }
 
+  /** A statistic; those who read them have asked for them by name. */
+  sysPublished(content: Content, retained: boolean): void {
+    const grant = this.link.session.filters.match(content);
+    if (grant.qos < 0 || !this.link.live || this.link.outbox.full) return;
+    this.subscriber.sendPlain(content, grant, retained, 0);
+  }
+
   /** What was not fed yet is begun anew when a lasting session is back. */
   close(): void {
+    this.link.sys.unwatch(this);
     for (const feed of [...this.feeds]) feed.cancel();
   }
+}
+
+function isSys({ pattern }: Filter): boolean {
+  return pattern === SYS_PREFIX || pattern.startsWith(`${SYS_PREFIX}/`);
 }
