@@ -127,6 +127,13 @@ const LISTENERS = {
     help: "whose destinations and headers STOMP clients use",
   }),
   ...ports("mqtt", "MQTT", 1883, 8883),
+  stompActivemqPort: option({
+    file: "stomp-activemq.port",
+    type: orOff(PORT),
+    default: "off",
+    help: "another port for STOMP, on which they are ActiveMQ's whatever `stomp-dialect` says",
+    listens: "plain",
+  }),
   ...ports("ws", "WebSocket", 15_675, 15_676),
   wsOrigins: option({
     file: "ws.origins",

@@ -263,6 +263,6 @@ function copyOf(delivery: Delivery): Delivery {
   const { bytes, offset, length } = delivery.record;
   record.bytes = bytes.slice(offset, offset + length);
   record.length = length;
-  const { id, expiresAt, tag, redelivered, deliveryCount, queue, retained } = delivery;
-  return { record, id, expiresAt, tag, redelivered, deliveryCount, queue, retained };
+  const { id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained } = delivery;
+  return { record, id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained };
 }
