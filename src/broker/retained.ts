@@ -140,7 +140,7 @@ export class RetainedSpace implements MessageHolder {
   }
 
   remove(key: string): boolean {
-    const node = this.tree.find(this.key, this.encode(key));
+    const node = this.find(key);
     if (node === 0 || (this.tree.value(node) === 0 && !this.pending.has(node))) return false;
     this.parts.store.journal.heads.unretain(this.namespace, key);
     this.change(node, 0, -1);
@@ -187,7 +187,7 @@ export class RetainedSpace implements MessageHolder {
   carried(slot: number): void {
     this.parts.store.view(slot, this.record);
     const key = this.record.routingKey();
-    const node = this.tree.find(this.key, this.encode(key));
+    const node = this.find(key);
     if (node !== 0 && this.tree.value(node) === slot + 1 && !this.pending.has(node))
       this.writeHead(slot, key);
   }
@@ -221,7 +221,7 @@ export class RetainedSpace implements MessageHolder {
   }
 
   restoredRemove(key: string): void {
-    const node = this.tree.find(this.key, this.encode(key));
+    const node = this.find(key);
     if (key === "") this.empty();
     else if (node !== 0) this.become(node, 0);
   }
@@ -317,10 +317,16 @@ export class RetainedSpace implements MessageHolder {
   }
 
   private nodeOf(key: string): number {
-    return this.tree.grow(this.key, this.encode(key));
+    const length = this.encode(key);
+    return this.tree.grow(this.key, length);
   }
 
-  /** The key's bytes, in `this.key`; returns how many. */
+  private find(key: string): number {
+    const length = this.encode(key);
+    return this.tree.find(this.key, length);
+  }
+
+  /** Puts the key's bytes into `this.key`, which may be another buffer then; returns how many. */
   private encode(key: string): number {
     const room = key.length * 3;
     if (room > this.key.length) this.key = Buffer.allocUnsafe(Math.max(room, 2 * this.key.length));

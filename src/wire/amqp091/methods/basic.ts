@@ -154,7 +154,7 @@ function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
   const count = isQuorum(session.declaredArguments("queue", delivery.queue))
     ? delivery.deliveryCount
     : NO_DELIVERY_COUNT;
-  sendRecord(link.outbox, channel.number, link.bodyPartBytesMax, method, record, count);
+  sendRecord(link.outbox, channel.number, link.bodyPartBytesMax, method, record, count, link.context.readers);
 }
 
 export function basicAck(channel: Channel, tag: number, multiple: boolean): void {
