@@ -1,3 +1,4 @@
+import { BrokerError } from "../../base/errors.ts";
 import type { Session, StoredMessage } from "../../broker/index.ts";
 import type { Table } from "../../message/values.ts";
 import { bindFilter, unbindFilter } from "./bindings.ts";
@@ -69,7 +70,8 @@ export class Subscriptions implements SysWatcher {
         const refusal = fromBroker(error);
         if (refusal.reason === REASON.protocolError) throw refusal;
         this.link.refused(refusal);
-        return refusal.reason;
+        // What topic permissions withhold is not for the client to know (3.9.3, 0x80).
+        return isWithheld(error) ? REASON.unspecified : refusal.reason;
       }
     });
     const announced = (): void => {
@@ -239,6 +241,10 @@ export class Subscriptions implements SysWatcher {
     this.link.sys.unwatch(this);
     for (const feed of [...this.feeds]) feed.cancel();
   }
+}
+
+function isWithheld(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === "access-refused" && error.detail.kind === "topic";
 }
 
 function isSys({ pattern }: Filter): boolean {
