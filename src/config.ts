@@ -9,10 +9,12 @@ import {
   formatBytes,
   formatDuration,
   integer,
+  listOf,
   orOff,
   PATH_OR_NONE,
   PORT,
   TEXT,
+  TEXT_OR_NONE,
   type ValueType,
 } from "./config/value-types.ts";
 import { checkLimits, DEFAULT_LIMITS, type Limits } from "./limits.ts";
@@ -224,7 +226,7 @@ const KAFKA = {
     file: "mqtt.anonymous-user",
     type: orOff(TEXT),
     default: "guest",
-    help: "who MQTT clients from this machine are that do not log in; `off` makes them log in",
+    help: "who MQTT clients are that do not log in; `guest` only on this machine, while its password is `guest`",
   }),
   mqttReceiveMax: option({
     file: "mqtt.receive-max",
@@ -260,7 +262,19 @@ const KAFKA = {
     file: "kafka.anonymous-user",
     type: orOff(TEXT),
     default: "guest",
-    help: "who Kafka clients from this machine are that do not log in; `off` makes them log in",
+    help: "who Kafka clients are that do not log in; `guest` only on this machine, while its password is `guest`",
+  }),
+  kafkaSaslMechanisms: option({
+    file: "kafka.sasl-mechanisms",
+    type: listOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"),
+    default: "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+    help: "how Kafka clients can log in; OAUTHBEARER only when `oauth.jwks` is set, too",
+  }),
+  kafkaReplicationFactor: option({
+    file: "kafka.replication-factor",
+    type: choice("any", "1"),
+    default: "any",
+    help: "which replication factors Kafka clients may ask for: there is one replica in any case",
   }),
 };
 
@@ -304,6 +318,39 @@ const ACCESS = {
     default: "guest",
     help: "password of that administrator; better set by environment or file than by flag",
     secret: true,
+  }),
+};
+
+const OAUTH = {
+  oauthJwks: option({
+    file: "oauth.jwks",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "URL or file with the keys that tokens are signed with (a JSON Web Key Set); none: no login by token",
+  }),
+  oauthIssuer: option({
+    file: "oauth.issuer",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "who must have issued a token (claim `iss`); to be set with `oauth.jwks`",
+  }),
+  oauthAudience: option({
+    file: "oauth.audience",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "whom a token must be meant for (claim `aud`); to be set with `oauth.jwks`",
+  }),
+  oauthScope: option({
+    file: "oauth.scope",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "what a token must be good for: a word that the claim `scope` must hold",
+  }),
+  oauthUserClaim: option({
+    file: "oauth.user-claim",
+    type: TEXT,
+    default: "sub",
+    help: "claim of a token that names the user, who must exist",
   }),
 };
 
@@ -415,6 +462,7 @@ export const OPTIONS = {
   ...LISTENERS,
   ...KAFKA,
   ...ACCESS,
+  ...OAUTH,
   ...LIMITS,
   ...DELIVERY,
   ...LOGGING,

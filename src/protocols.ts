@@ -1,4 +1,6 @@
+import { resolve } from "node:path";
 import type { ClientPort, Settings } from "./config.ts";
+import { dataDirectoryOf } from "./engines.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
 import { kafka } from "./wire/kafka/index.ts";
@@ -33,6 +35,9 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
       requestBytesMax: all.kafkaMaxRequestBytes,
       idleMsMax: all.kafkaIdleTimeout,
       anonymousUser: all.kafkaAnonymousUser,
+      saslMechanisms: all.kafkaSaslMechanisms,
+      replicationStrict: all.kafkaReplicationFactor !== "any",
+      logDir: logDirOf(all),
     }),
     listenerOptions: (all, port) => ({
       advertised: port === "kafkasPort" ? all.kafkasAdvertised : all.kafkaAdvertised,
@@ -77,6 +82,11 @@ interface Declaration<S> {
 
 function secondsOf(ms: number | null): number | null {
   return ms === null ? null : Math.floor(ms / 1000);
+}
+
+function logDirOf(all: Settings): string {
+  const directory = dataDirectoryOf(all);
+  return directory === null ? "memory" : resolve(directory);
 }
 
 /** Forgets the type of a protocol's settings once it is known that they fit. */

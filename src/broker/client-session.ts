@@ -64,6 +64,7 @@ export class ClientSession extends ControlSession implements Session {
     this.shard = parts.shard;
     this.groups = parts.groups.space(this.namespace);
     this.streams = new SessionStreams({
+      address: parts.owner.address ?? null,
       streams: parts.streams,
       grants: this.grants,
       namespace: parts.namespace,

@@ -14,6 +14,7 @@ import { EXPIRY_NEVER } from "./session.ts";
 import type { MqttSettings } from "./settings.ts";
 import type { Space } from "./space.ts";
 
+const GUEST = { user: "guest", password: "guest" };
 const DEFAULT_NAMESPACE = "/";
 /** Before MQTT 5 (3.1, CONNECT): more was never allowed. */
 const CLIENT_ID_CHARACTERS_3_1 = 23;
@@ -105,21 +106,32 @@ export class Handshake {
   }
 
   private async principal({ user, password }: Connect): Promise<Login> {
-    const { broker, settings } = this.context;
+    const { broker } = this.context;
     const { loopback, tls } = this.transport;
     if (user === null) {
       // A certificate's name is as good as a password.
       if (tls?.peerName != null) {
         return { principal: await broker.principalOf(tls.peerName), namespace: DEFAULT_NAMESPACE };
       }
-      const anonymous = loopback ? settings.anonymousUser : null;
-      if (anonymous === null) throw new MqttError(REASON.notAuthorized, "no user name");
-      return { principal: await broker.principalOf(anonymous), namespace: DEFAULT_NAMESPACE };
+      return { principal: await this.anonymous(), namespace: DEFAULT_NAMESPACE };
     }
     const [namespace, name] = namespaceOf(user);
     const secret = password === null ? "" : Buffer.from(password).toString();
     const principal = await broker.authenticate({ user: name, password: secret, loopback });
     return { principal, namespace: namespace ?? DEFAULT_NAMESPACE };
+  }
+
+  /** Guest is let in where everybody would be who knows its password; any other user as who runs the broker says. */
+  private async anonymous(): Promise<Principal> {
+    const { broker, settings } = this.context;
+    const { anonymousUser } = settings;
+    if (anonymousUser === null) throw new MqttError(REASON.notAuthorized, "clients must log in");
+    if (anonymousUser !== GUEST.user) return broker.principalOf(anonymousUser);
+    if (!this.transport.loopback) {
+      const text = "only who is on this machine need not log in, unless mqtt-anonymous-user names somebody";
+      throw new MqttError(REASON.notAuthorized, text);
+    }
+    return broker.authenticate({ ...GUEST, loopback: true });
   }
 
   private await<T>(promise: Promise<T>, done: (value: T) => void): void {

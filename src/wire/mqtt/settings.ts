@@ -1,6 +1,6 @@
 /** Settings of the protocol, from the options of the same names. */
 export interface MqttSettings {
-  /** Who a client from this machine without a user name is; null = nobody. */
+  /** Who a client without a user name is; "guest" on this machine alone; null = nobody. */
   readonly anonymousUser: string | null;
   /** QoS 1 and 2 that a client may have unacknowledged. */
   readonly receiveMax: number;
