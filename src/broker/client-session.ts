@@ -44,7 +44,7 @@ export interface ClientSessionParts {
   readonly shard: Shard;
   readonly streams: Streams;
   readonly topology: Topology;
-  readonly access: Access;
+  readonly access: Pick<Access, "grants">;
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
   readonly principal: Principal;
