@@ -43,7 +43,7 @@ export interface ClientSessionParts {
   readonly shard: Shard;
   readonly streams: Streams;
   readonly topology: Topology;
-  readonly access: Access;
+  readonly access: Pick<Access, "grants">;
   readonly groups: Groups;
   readonly principal: Principal;
   readonly namespace: string;
