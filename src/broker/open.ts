@@ -23,6 +23,7 @@ import { Shard } from "./shard.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
+import type { StreamConfig } from "./stream/types.ts";
 import { Topology } from "./topology/topology.ts";
 import { TransactionCoordinator } from "./transactions/coordinator.ts";
 import type { Owner, QueueHandle } from "./types.ts";
@@ -37,6 +38,8 @@ export interface BrokerOptions {
   readonly durability: Durability;
   /** First administrator of a new data directory; absent: guest/guest, from loopback only. */
   readonly initialUser?: { readonly name: string; readonly password: string };
+  /** What streams are that say nothing else; absent: see `stream/config.ts`. */
+  readonly streamDefaults?: Partial<Omit<StreamConfig, "durability">>;
   /** Absent: nobody can log in with a token. */
   readonly tokens?: TokenVerifier;
   /** Acknowledgement timeout of queues that do not set one; null = none. */
@@ -85,6 +88,7 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
       logger,
       durability: engine.durability === "memory" ? "memory" : options.durability,
       producerExpiryMs: PRODUCER_EXPIRY_MS,
+      defaults: options.streamDefaults ?? {},
     },
     new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
   );
