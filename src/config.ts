@@ -128,6 +128,7 @@ const LISTENERS = {
     default: "rabbitmq",
     help: "whose destinations and headers STOMP clients use",
   }),
+  ...ports("mqtt", "MQTT", 1883, 8883),
   stompActivemqPort: option({
     file: "stomp-activemq.port",
     type: orOff(PORT),
@@ -220,6 +221,42 @@ const KAFKA = {
     type: duration(1000, DAY_MS),
     default: "10m",
     help: "Kafka connections on which nothing is heard for so long are closed; clients open them again",
+  }),
+  mqttAnonymousUser: option({
+    file: "mqtt.anonymous-user",
+    type: orOff(TEXT),
+    default: "guest",
+    help: "who MQTT clients are that do not log in; `guest` only on this machine, while its password is `guest`",
+  }),
+  mqttReceiveMax: option({
+    file: "mqtt.receive-max",
+    type: integer(1, 65_535),
+    default: "1000",
+    help: "messages of QoS 1 and 2 that an MQTT 5 client may have sent without an acknowledgement",
+  }),
+  mqttTopicAliasMax: option({
+    file: "mqtt.topic-alias-max",
+    type: integer(0, 65_535),
+    default: "64",
+    help: "topic aliases that an MQTT 5 client may use",
+  }),
+  mqttKeepAliveMax: option({
+    file: "mqtt.keep-alive-max",
+    type: orOff(duration(1000, 65_535_000)),
+    default: "off",
+    help: "longest keep-alive interval of MQTT 5 clients, in whole seconds; `off`: whatever they ask for",
+  }),
+  mqttSessionExpiryMax: option({
+    file: "mqtt.session-expiry-max",
+    type: orOff(duration(1000, 100 * 365 * DAY_MS)),
+    default: "off",
+    help: "longest time that the session of an absent MQTT client is kept; `off`: as long as it asks for",
+  }),
+  mqttSysInterval: option({
+    file: "mqtt.sys-interval",
+    type: orOff(duration(1000, DAY_MS)),
+    default: "10s",
+    help: "how often the statistics below the MQTT topic `$SYS/broker` are published",
   }),
   kafkaAnonymousUser: option({
     file: "kafka.anonymous-user",

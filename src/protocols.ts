@@ -4,6 +4,7 @@ import { dataDirectoryOf } from "./engines.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
 import { kafka } from "./wire/kafka/index.ts";
+import { mqtt } from "./wire/mqtt/index.ts";
 import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
 import { stomp } from "./wire/stomp/index.ts";
 
@@ -43,6 +44,18 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
     }),
   }),
   entry({
+    protocol: mqtt,
+    ports: ["mqttPort", "mqttsPort"],
+    settings: (all) => ({
+      anonymousUser: all.mqttAnonymousUser,
+      receiveMax: all.mqttReceiveMax,
+      topicAliasMax: all.mqttTopicAliasMax,
+      keepAliveSecondsMax: secondsOf(all.mqttKeepAliveMax),
+      sessionExpirySecondsMax: secondsOf(all.mqttSessionExpiryMax),
+      sysIntervalMs: all.mqttSysInterval,
+    }),
+  }),
+  entry({
     protocol: stomp,
     ports: ["stompPort", "stompsPort", "stompActivemqPort"],
     listenerOptions: ({ stompDialect }, port) => ({
@@ -65,6 +78,10 @@ interface Declaration<S> {
   /** What the protocol is given of the broker's settings, as `context.settings`. */
   readonly settings?: (all: Settings) => S;
   readonly listenerOptions?: (all: Settings, port: ClientPort) => object;
+}
+
+function secondsOf(ms: number | null): number | null {
+  return ms === null ? null : Math.floor(ms / 1000);
 }
 
 function logDirOf(all: Settings): string {

@@ -7,6 +7,8 @@ import type { Durability, Engine, EngineObserver } from "../engine/engine.ts";
 import type { Limits } from "../limits.ts";
 import type { RecordReaders } from "../message/reader.ts";
 import { Access } from "./access/access.ts";
+import { FULL_PERMISSIONS, Grants } from "./access/grants.ts";
+import { Rules } from "./access/rules.ts";
 import type { Rights, ScramExchange, ScramMechanism, TokenLogin, TokenVerifier } from "./access/types.ts";
 import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
@@ -22,6 +24,7 @@ import type { BrokerStats, Counters } from "./stats.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
 import { Topology } from "./topology/topology.ts";
+import { TransactionCoordinator } from "./transactions/coordinator.ts";
 import type { Owner, QueueHandle } from "./types.ts";
 
 export interface BrokerOptions {
@@ -98,7 +101,15 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     clock,
     streams: { idOf: (namespace, stream) => streams.find(namespace, stream)?.id ?? null },
   });
-  return new RunningBroker(options, { shard, streams, topology, access, groups });
+  const transactions = new TransactionCoordinator({
+    meta: engine.meta,
+    clock,
+    logger,
+    groups,
+    streams,
+    coordinatorEpoch: engine.epoch,
+  });
+  return new RunningBroker(options, { shard, streams, topology, access, groups, transactions });
 }
 
 interface BrokerParts {
@@ -107,6 +118,16 @@ interface BrokerParts {
   readonly topology: Topology;
   readonly access: Access;
   readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
+}
+
+/** Users always have a name. */
+const OWN_PRINCIPAL: Principal = { user: "", tags: [] };
+
+function ownGrants(user: string, namespace: string): Grants {
+  const grants = new Grants(user, namespace, { rules: new Rules(), isAdministrator: () => true });
+  grants.set(FULL_PERMISSIONS);
+  return grants;
 }
 
 /** A broker that serves. */
@@ -116,6 +137,7 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly topology: Topology;
   readonly access: Access;
   readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
@@ -125,13 +147,15 @@ export class RunningBroker implements Broker, EngineObserver {
   private writtenBytes = 0;
   private onRound: (seconds: number) => void = () => {};
 
-  constructor(options: BrokerOptions, { shard, streams, topology, access, groups }: BrokerParts) {
+  constructor(options: BrokerOptions, parts: BrokerParts) {
+    const { shard, streams, topology, access, groups, transactions } = parts;
     this.options = options;
     this.shard = shard;
     this.streams = streams;
     this.topology = topology;
     this.access = access;
     this.groups = groups;
+    this.transactions = transactions;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -194,16 +218,30 @@ export class RunningBroker implements Broker, EngineObserver {
   }
 
   openSession(principal: Principal, namespace: string, owner: Owner): Session {
+    return this.addSession(this.access, principal, namespace, owner);
+  }
+
+  ownSession(namespace: string, owner: Owner): Session {
+    return this.addSession({ grants: ownGrants }, OWN_PRINCIPAL, namespace, owner);
+  }
+
+  namespaces(): readonly string[] {
+    return Array.from(this.topology.namespaces(), ({ name }) => name);
+  }
+
+  private addSession(
+    access: Pick<Access, "grants">,
+    principal: Principal,
+    namespace: string,
+    owner: Owner,
+  ): Session {
+    const { shard, topology, streams, groups, transactions } = this;
+    const closed = (gone: ClientSession): void => {
+      this.sessions.delete(gone);
+    };
     const session = new ClientSession({
-      shard: this.shard,
-      streams: this.streams,
-      topology: this.topology,
-      access: this.access,
-      groups: this.groups,
-      principal,
-      namespace,
-      owner,
-      closed: (gone) => this.sessions.delete(gone),
+      ...{ shard, streams, topology, groups, transactions, access },
+      ...{ principal, namespace, owner, closed },
     });
     this.sessions.add(session);
     return session;
@@ -284,6 +322,7 @@ export class RunningBroker implements Broker, EngineObserver {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
     this.groups.stop();
+    this.transactions.stop();
     await this.access.idle();
     await this.streams.close();
     await this.shard.close();

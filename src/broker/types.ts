@@ -88,6 +88,8 @@ export interface Incoming {
    */
   routingStart: number;
   routingEnd: number;
+  /** Set: routing lies in here, not in `bytes`. */
+  routing?: Uint8Array | null;
   nativeStart: number;
   nativeEnd: number;
   bodyBytes: number;
