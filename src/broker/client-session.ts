@@ -43,7 +43,7 @@ export interface ClientSessionParts {
   readonly shard: Shard;
   readonly streams: Streams;
   readonly topology: Topology;
-  readonly access: Access;
+  readonly access: Pick<Access, "grants">;
   readonly groups: Groups;
   readonly principal: Principal;
   readonly namespace: string;
@@ -64,6 +64,7 @@ export class ClientSession extends ControlSession implements Session {
     this.shard = parts.shard;
     this.groups = parts.groups.space(this.namespace);
     this.streams = new SessionStreams({
+      address: parts.owner.address ?? null,
       streams: parts.streams,
       grants: this.grants,
       namespace: parts.namespace,

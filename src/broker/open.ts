@@ -7,6 +7,8 @@ import type { Durability, Engine, EngineObserver } from "../engine/engine.ts";
 import type { Limits } from "../limits.ts";
 import type { RecordReaders } from "../message/reader.ts";
 import { Access } from "./access/access.ts";
+import { FULL_PERMISSIONS, Grants } from "./access/grants.ts";
+import { Rules } from "./access/rules.ts";
 import type { Rights, ScramExchange, ScramMechanism, TokenLogin, TokenVerifier } from "./access/types.ts";
 import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
@@ -109,6 +111,15 @@ interface BrokerParts {
   readonly groups: Groups;
 }
 
+/** Users always have a name. */
+const OWN_PRINCIPAL: Principal = { user: "", tags: [] };
+
+function ownGrants(user: string, namespace: string): Grants {
+  const grants = new Grants(user, namespace, { rules: new Rules(), isAdministrator: () => true });
+  grants.set(FULL_PERMISSIONS);
+  return grants;
+}
+
 /** A broker that serves. */
 export class RunningBroker implements Broker, EngineObserver {
   readonly shard: Shard;
@@ -194,17 +205,29 @@ export class RunningBroker implements Broker, EngineObserver {
   }
 
   openSession(principal: Principal, namespace: string, owner: Owner): Session {
-    const session = new ClientSession({
-      shard: this.shard,
-      streams: this.streams,
-      topology: this.topology,
-      access: this.access,
-      groups: this.groups,
-      principal,
-      namespace,
-      owner,
-      closed: (gone) => this.sessions.delete(gone),
-    });
+    return this.addSession(this.access, principal, namespace, owner);
+  }
+
+  ownSession(namespace: string, owner: Owner): Session {
+    return this.addSession({ grants: ownGrants }, OWN_PRINCIPAL, namespace, owner);
+  }
+
+  namespaces(): readonly string[] {
+    return Array.from(this.topology.namespaces(), ({ name }) => name);
+  }
+
+  private addSession(
+    access: Pick<Access, "grants">,
+    principal: Principal,
+    namespace: string,
+    owner: Owner,
+  ): Session {
+    const { shard, topology, streams, groups } = this;
+    const closed = (gone: ClientSession): void => {
+      this.sessions.delete(gone);
+    };
+    const parts = { shard, streams, topology, groups, access, principal, namespace, owner, closed };
+    const session = new ClientSession(parts);
     this.sessions.add(session);
     return session;
   }

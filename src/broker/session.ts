@@ -103,7 +103,8 @@ export interface Session {
 
   /**
    * Hands out the retained messages whose routing key matches, in no particular order, from later turns
-   * on: slice by slice, while the sink is writable. What is replaced meanwhile comes in its newer form.
+   * on: slice by slice, while the sink is writable. What is replaced meanwhile may be left out: its successor
+   * is a publish like any other, so bind first.
    * @throws BrokerError access-refused (read permission on `exchange`, and for the pattern as a topic)
    */
   retained(exchange: string, pattern: TopicPattern, sink: RetainedSink): RetainedWalk;

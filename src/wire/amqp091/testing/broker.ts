@@ -49,6 +49,8 @@ export class FakeBroker implements Broker {
   readonly scram = notHere;
   readonly authenticateToken = notHere;
   readonly rights = notHere;
+  readonly ownSession = notHere;
+  readonly namespaces = notHere;
 
   openSession(principal: Principal, namespace: string, owner: { connectionName: string }): Session {
     if (namespace !== "/") throw new BrokerError("namespace-not-found", "no", { name: namespace });

@@ -1,4 +1,5 @@
 import type { AnyHandler } from "../api-table.ts";
+import { ADMINISTRATION } from "./administration.ts";
 import { apiVersionsHandler } from "./api-versions.ts";
 import { deleteGroupsHandler } from "./delete-groups.ts";
 import { deleteRecordsHandler } from "./delete-records.ts";
@@ -22,6 +23,7 @@ import { syncGroupHandler } from "./sync-group.ts";
 
 /** Every API that is served: the table of contents. */
 export const HANDLERS: readonly AnyHandler[] = [
+  ...ADMINISTRATION,
   apiVersionsHandler,
   deleteGroupsHandler,
   deleteRecordsHandler,
