@@ -7,11 +7,14 @@ export interface BatchRecord {
   readonly timestampMs?: number;
 }
 
+/** When records are from that do not say: what is older than a topic's retention may be gone at any time. */
+export const RECENT_MS = Date.now() - 60_000;
+
 /** A batch as a client sends it. */
 export function batchOf(records: readonly BatchRecord[], fields: Partial<BatchFields> = {}): ByteRange {
   const writer = new RecordWriter();
   writer.begin();
-  for (const { key = null, value, timestampMs = 1_700_000_000_000 } of records)
+  for (const { key = null, value, timestampMs = RECENT_MS } of records)
     writer.add(timestampMs, bytesOf(key), bytesOf(value));
   const end = writer.finish({
     attributes: 0,

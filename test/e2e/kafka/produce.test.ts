@@ -9,7 +9,7 @@ import { fetch } from "../../../src/wire/kafka/schemas/fetch.ts";
 import { metadata } from "../../../src/wire/kafka/schemas/metadata.ts";
 import { produce } from "../../../src/wire/kafka/schemas/produce.ts";
 import { useKafka } from "../../support/kafka.ts";
-import { batchOf } from "../../support/kafka-batch.ts";
+import { batchOf, RECENT_MS } from "../../support/kafka-batch.ts";
 import { RawKafka } from "../../support/kafka-raw.ts";
 
 const client = await RawKafka.open(await useKafka());
@@ -56,13 +56,7 @@ function rangeOf(bytes: Uint8Array): ByteRange {
 }
 
 /** A message of the formats 0 and 1. */
-function message(
-  magic: 0 | 1,
-  offset: number,
-  value: Buffer | null,
-  codec = 0,
-  timestampMs = 1_600_000_000_000,
-) {
+function message(magic: 0 | 1, offset: number, value: Buffer | null, codec = 0, timestampMs = RECENT_MS) {
   const field = (bytes: Buffer | null): Buffer => {
     const length = Buffer.alloc(4);
     length.writeInt32BE(bytes?.length ?? -1);
