@@ -15,6 +15,7 @@ import { SessionStreams } from "./stream/session-streams.ts";
 import type { Streams } from "./stream/streams.ts";
 import { ControlSession } from "./topology/control.ts";
 import type { Topology } from "./topology/topology.ts";
+import type { TransactionCoordinator, TransactionSpace } from "./transactions/coordinator.ts";
 import {
   type CommitWaiter,
   type ConsumeOptions,
@@ -45,6 +46,7 @@ export interface ClientSessionParts {
   readonly topology: Topology;
   readonly access: Pick<Access, "grants">;
   readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;
@@ -54,6 +56,7 @@ export interface ClientSessionParts {
 /** A client's session: the topology half is inherited, publishing and consuming are here. */
 export class ClientSession extends ControlSession implements Session {
   readonly groups: GroupSpace;
+  readonly transactions: TransactionSpace;
   readonly streams: SessionStreams;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
@@ -63,6 +66,7 @@ export class ClientSession extends ControlSession implements Session {
     super(parts);
     this.shard = parts.shard;
     this.groups = parts.groups.space(this.namespace);
+    this.transactions = parts.transactions.space(this.namespace);
     this.streams = new SessionStreams({
       address: parts.owner.address ?? null,
       streams: parts.streams,
