@@ -167,11 +167,18 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   private enforceLength(): void {
-    const over = (): boolean => this.limit.exceeded(this.order.length, this.readyBytes);
     // A consumer with room takes the message before the limit does.
-    if (over() && this.consumers.count > 0) this.run();
-    if (!over()) return;
-    while (over()) {
+    if (this.consumers.count > 0 && this.overLength) this.run();
+    this.dropOverLength();
+  }
+
+  private get overLength(): boolean {
+    return this.limit.exceeded(this.order.length, this.readyBytes);
+  }
+
+  private dropOverLength(): void {
+    if (!this.overLength) return;
+    while (this.overLength) {
       const slot = this.order.popOldest();
       this.leaveReady(slot);
       this.context.discard(this, slot, "maxlen");
@@ -431,6 +438,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     if (limit >= 0) this.noteAttempt(slot, count, 0);
     this.context.counters.requeued++;
     this.makeReady(slot);
+    if (this.limit.set) this.dropOverLength();
   }
 
   private retry(slot: number, reason: DeathReason): void {
