@@ -131,8 +131,8 @@ class BrokerProcess {
 
 /** The standard ports of the other protocols may be taken. */
 async function freePorts() {
-  const { CLIENT_PORTS, environmentName, isSecure } = await import("../dist/config.js");
-  const plain = CLIENT_PORTS.filter((name) => !isSecure(name));
+  const { CLIENT_PORTS, environmentName, isSecure, OPTIONS } = await import("../dist/config.js");
+  const plain = CLIENT_PORTS.filter((name) => !isSecure(name) && OPTIONS[name].default !== "off");
   return Object.fromEntries(plain.map((name) => [environmentName(name), "0"]));
 }
 

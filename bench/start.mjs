@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CLIENT_PORTS, flagName, isSecure } from "../dist/config.js";
+import { CLIENT_PORTS, flagName, isSecure, OPTIONS } from "../dist/config.js";
 import { startBroker } from "../dist/index.js";
 
 const rounds = Number(process.argv[2] ?? 11);
@@ -21,10 +21,8 @@ async function inProcess() {
 async function ownProcess() {
   const dataDir = mkdtempSync(join(tmpdir(), "polymq-start-"));
   const before = performance.now();
-  const ports = CLIENT_PORTS.filter((name) => !isSecure(name)).flatMap((name) => [
-    `--${flagName(name)}`,
-    "0",
-  ]);
+  const standard = CLIENT_PORTS.filter((name) => !isSecure(name) && OPTIONS[name].default !== "off");
+  const ports = standard.flatMap((name) => [`--${flagName(name)}`, "0"]);
   const args = ["dist/main.js", "serve", "--data-dir", dataDir, ...ports, "--http-port", "0"];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   await new Promise((resolve) => {

@@ -1,4 +1,5 @@
 import { CHECKPOINT_INTERVAL, ENGINE_URL } from "./config/engine-url.ts";
+import { LISTENER_NAMES, NETWORKS, ORIGINS } from "./config/lists.ts";
 import {
   ADDRESS_OR_NONE,
   BOOLEAN,
@@ -124,6 +125,32 @@ const LISTENERS = {
     type: choice("rabbitmq", "activemq"),
     default: "rabbitmq",
     help: "whose destinations and headers STOMP clients use",
+  }),
+  ...ports("ws", "WebSocket", 15_675, 15_676),
+  wsOrigins: option({
+    file: "ws.origins",
+    type: ORIGINS,
+    default: "any",
+    help: "pages that browsers may connect from over WebSocket; programs that name no origin always may",
+  }),
+  sharedPort: option({
+    file: "shared.port",
+    type: orOff(PORT),
+    default: "off",
+    help: "one port for all protocols and WebSocket, plain and over TLS: the first bytes tell which it is",
+    listens: "plain",
+  }),
+  proxyProtocol: option({
+    file: "proxy.protocol",
+    type: LISTENER_NAMES,
+    default: "off",
+    help: "listeners whose connections begin with a PROXY protocol header (version 1 or 2); without one they are refused",
+  }),
+  proxyTrusted: option({
+    file: "proxy.trusted",
+    type: NETWORKS,
+    default: "any",
+    help: "proxies that are believed; connections from elsewhere to those listeners are refused",
   }),
   httpPort: option({
     file: "http.port",

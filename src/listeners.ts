@@ -4,9 +4,14 @@ import type { Arena } from "./base/arena.ts";
 import { type ClientPort, isSecure, listenerName, type OptionName, type Settings } from "./config.ts";
 import { reserveScratch } from "./net/connection.ts";
 import { Listener, type ListenerOptions } from "./net/listener.ts";
+import type { Offering, SpokenProtocol } from "./net/offering.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { PROTOCOLS, type ProtocolEntry } from "./protocols.ts";
 import type { ProtocolContext } from "./wire/protocol.ts";
+
+const WEBSOCKET_PORTS = ["wsPort", "wssPort"] as const;
+/** What stands around the largest message, when each is one WebSocket message. */
+const WEBSOCKET_HEAD_BYTES = 256 * 1024;
 
 /** A port that could not be opened, with the options that say which one it is. */
 export class ListenError extends Error {
@@ -35,7 +40,7 @@ export interface ClientListenersParts {
 }
 
 type Announce = (scheme: string, name: string, address: Listener["address"]) => void;
-type Shared = Omit<ListenerOptions, "name" | "port" | "acceptor">;
+type Shared = Omit<ListenerOptions, "name" | "port" | "offering">;
 
 /** The ports that clients come in by: those of every protocol, as the settings have them. */
 export class ClientListeners {
@@ -55,8 +60,7 @@ export class ClientListeners {
   async open(announce: Announce): Promise<void> {
     const { settings, arena, context } = this.parts;
     for (const entry of PROTOCOLS) {
-      if (entry.ports.every((port) => settings[port] === null)) continue;
-      this.acceptors.set(entry, entry.acceptor(context, settings));
+      if (this.isWanted(entry)) this.acceptors.set(entry, entry.acceptor(context, settings));
     }
     const remainders = [...this.acceptors.values()].map(({ remainderBytesMax }) => remainderBytesMax);
     const shared: Shared = {
@@ -67,11 +71,28 @@ export class ClientListeners {
       clock: context.clock,
       logger: context.logger,
       outputHighWaterBytes: context.limits.outputHighWaterBytes,
+      handshakeMsMax: context.limits.handshakeMsMax,
       budget: { open: 0, max: context.limits.connectionsMax },
     };
-    for (const [entry, acceptor] of this.acceptors) {
-      for (const port of entry.ports) await this.listen(entry, port, acceptor, shared, announce);
+    const listen = async (option: ClientPort, scheme: string, offering: Offering): Promise<void> => {
+      const listener = await this.listen(option, this.guarded(option, offering), shared);
+      if (listener !== null)
+        announce(`${scheme}${isSecure(option) ? "s" : ""}`, listenerName(option), listener.address);
+    };
+    for (const entry of this.acceptors.keys()) {
+      const { scheme } = entry.protocol;
+      for (const port of entry.ports)
+        await listen(port, scheme, { kind: "plain", protocols: [this.spoken(entry, port)] });
     }
+    const protocols = [...this.acceptors.keys()].map((entry) =>
+      this.spoken(entry, entry.ports[0] as ClientPort),
+    );
+    const webSocket = {
+      origins: settings.wsOrigins,
+      messageBytesMax: context.limits.messageBytesMax + WEBSOCKET_HEAD_BYTES,
+    };
+    for (const port of WEBSOCKET_PORTS) await listen(port, "ws", { kind: "websocket", protocols, webSocket });
+    await listen("sharedPort", "tcp", { kind: "shared", protocols, webSocket });
   }
 
   /** All at once: nobody gets in by one port while another says goodbye. */
@@ -81,29 +102,42 @@ export class ClientListeners {
     for (const acceptor of this.acceptors.values()) acceptor.close();
   }
 
-  private async listen(
-    entry: ProtocolEntry,
-    option: ClientPort,
-    acceptor: ConnectionAcceptor,
-    shared: Shared,
-    announce: Announce,
-  ): Promise<void> {
+  private isWanted({ ports, protocol }: ProtocolEntry): boolean {
+    const { settings } = this.parts;
+    if (ports.some((port) => settings[port] !== null)) return true;
+    const inWebSockets = protocol.webSocket !== undefined;
+    if (inWebSockets && WEBSOCKET_PORTS.some((port) => settings[port] !== null)) return true;
+    return settings.sharedPort !== null && (inWebSockets || protocol.recognises !== undefined);
+  }
+
+  private spoken(entry: ProtocolEntry, port: ClientPort): SpokenProtocol {
+    const acceptor = this.acceptors.get(entry) as ConnectionAcceptor;
+    const { recognises, webSocket } = entry.protocol;
+    return { acceptor, recognises, webSocket, options: entry.listenerOptions(this.parts.settings, port) };
+  }
+
+  /** With what stands before every protocol: a proxy's header, TLS. */
+  private guarded(option: ClientPort, offering: Offering): Offering {
     const { settings, tls } = this.parts;
-    const { [option]: port, host } = settings;
-    if (port === null) return;
-    const secure = isSecure(option);
-    const listener = await Listener.listen({
-      ...shared,
-      name: listenerName(option),
-      port,
-      acceptor,
-      protocolOptions: entry.listenerOptions(settings, option),
-      ...(secure && tls !== null && { tls }),
-    }).catch((error: Error) => {
+    const { proxyProtocol, proxyTrusted } = settings;
+    const encrypted = tls !== null && (isSecure(option) || offering.kind === "shared");
+    const proxied = proxyProtocol === "all" || proxyProtocol.includes(listenerName(option));
+    return {
+      ...offering,
+      ...(encrypted && { tls }),
+      ...(proxied && { proxies: proxyTrusted?.list ?? null }),
+    };
+  }
+
+  private async listen(option: ClientPort, offering: Offering, shared: Shared): Promise<Listener | null> {
+    const { [option]: port, host } = this.parts.settings;
+    if (port === null) return null;
+    const name = listenerName(option);
+    const listener = await Listener.listen({ ...shared, name, port, offering }).catch((error: Error) => {
       throw new ListenError(error, host, port, option, "host");
     });
     this.listeners.push(listener);
-    announce(`${entry.protocol.scheme}${secure ? "s" : ""}`, listenerName(option), listener.address);
+    return listener;
   }
 }
 

@@ -8,7 +8,8 @@ import type { Ledger } from "./ledger.ts";
 import type { Queue } from "./queue.ts";
 import type { Session } from "./session.ts";
 import type { Shard } from "./shard.ts";
-import type { StreamControl } from "./stream/types.ts";
+import { SessionStreams } from "./stream/session-streams.ts";
+import type { Streams } from "./stream/streams.ts";
 import { ControlSession } from "./topology/control.ts";
 import type { Topology } from "./topology/topology.ts";
 import type {
@@ -36,6 +37,7 @@ const LEVELS: readonly Durability[] = ["memory", "os", "fsync"];
 
 export interface ClientSessionParts {
   readonly shard: Shard;
+  readonly streams: Streams;
   readonly topology: Topology;
   readonly access: Access;
   readonly principal: Principal;
@@ -46,6 +48,7 @@ export interface ClientSessionParts {
 
 /** A client's session: the topology half is inherited, publishing and consuming are here. */
 export class ClientSession extends ControlSession implements Session {
+  readonly streams: SessionStreams;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
   private readonly ledgers = new Set<Ledger>();
@@ -53,11 +56,13 @@ export class ClientSession extends ControlSession implements Session {
   constructor(parts: ClientSessionParts) {
     super(parts);
     this.shard = parts.shard;
+    this.streams = new SessionStreams({
+      streams: parts.streams,
+      grants: this.grants,
+      namespace: parts.namespace,
+      checkName: (name) => this.space.checkStreamName(name),
+    });
     this.onClosed = parts.closed;
-  }
-
-  get streams(): StreamControl {
-    throw new BrokerError("not-implemented", "there are no streams yet", { what: "streams" });
   }
 
   /** @throws BrokerError also argument-invalid, for a level of durability that this broker cannot give */

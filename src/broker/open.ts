@@ -18,6 +18,8 @@ import type { Session } from "./session.ts";
 import { MetaSettings } from "./settings.ts";
 import { Shard } from "./shard.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
+import { Streams } from "./stream/streams.ts";
+import { TailCache } from "./stream/tail-cache.ts";
 import { Topology } from "./topology/topology.ts";
 import type { Owner, QueueHandle } from "./types.ts";
 
@@ -44,6 +46,9 @@ export interface BrokerOptions {
 }
 
 const MESSAGE_BLOCKS_SHARE = 0.5;
+/** Of the budget of payload memory, for the newest batches of streams. */
+const STREAM_CACHE_SHARE = 0.25;
+const PRODUCER_EXPIRY_MS = 86_400_000;
 
 /** Opens the broker on an engine: topology, users, messages. @throws CorruptionError */
 export async function openBroker(options: BrokerOptions): Promise<RunningBroker> {
@@ -69,19 +74,31 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     quorumDeliveryLimit: options.quorumDeliveryLimit,
     onCorruption: (error) => logger.error({ error: error.message }, "stored data is damaged"),
   });
-  topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax });
+  const streams = new Streams(
+    {
+      engine,
+      clock,
+      logger,
+      durability: engine.durability === "memory" ? "memory" : options.durability,
+      producerExpiryMs: PRODUCER_EXPIRY_MS,
+    },
+    new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
+  );
+  topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax, streams });
   const access = await Access.open(engine.meta, {
     clock,
     ...(options.initialUser !== undefined && { initialUser: options.initialUser }),
     ...(options.tokens !== undefined && { tokens: options.tokens }),
   });
   await shard.recover();
-  return new RunningBroker(options, shard, topology, access);
+  await streams.recover();
+  return new RunningBroker(options, shard, streams, topology, access);
 }
 
 /** A broker that serves. */
 export class RunningBroker implements Broker, EngineObserver {
   readonly shard: Shard;
+  readonly streams: Streams;
   readonly topology: Topology;
   readonly access: Access;
   readonly settings: MetaSettings;
@@ -93,9 +110,10 @@ export class RunningBroker implements Broker, EngineObserver {
   private writtenBytes = 0;
   private onRound: (seconds: number) => void = () => {};
 
-  constructor(options: BrokerOptions, shard: Shard, topology: Topology, access: Access) {
+  constructor(options: BrokerOptions, shard: Shard, streams: Streams, topology: Topology, access: Access) {
     this.options = options;
     this.shard = shard;
+    this.streams = streams;
     this.topology = topology;
     this.access = access;
     this.settings = new MetaSettings(options.engine.meta);
@@ -162,6 +180,7 @@ export class RunningBroker implements Broker, EngineObserver {
   openSession(principal: Principal, namespace: string, owner: Owner): Session {
     const session = new ClientSession({
       shard: this.shard,
+      streams: this.streams,
       topology: this.topology,
       access: this.access,
       principal,
@@ -247,6 +266,7 @@ export class RunningBroker implements Broker, EngineObserver {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
     await this.access.idle();
+    await this.streams.close();
     await this.shard.close();
   }
 }

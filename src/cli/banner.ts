@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { ListenerOverview } from "../admin/index.ts";
 import { environmentName, namesAdmin, type Settings } from "../config.ts";
+import { PROTOCOLS } from "../protocols.ts";
 import { PRODUCT, VERSION } from "../version.ts";
 
 export interface BannerFacts {
@@ -29,8 +30,12 @@ export function banner({ settings, listeners, dataDirectory }: BannerFacts): str
   ].join("\n")}\n\n`;
 }
 
+const WEBSOCKET_PATHS = `  (${PROTOCOLS.flatMap(({ protocol }) => protocol.webSocket?.paths ?? []).join(", ")})`;
 const LISTENER_NOTES: Readonly<Record<string, string>> = {
   http: "/  (also /livez, /readyz, /metrics)",
+  ws: WEBSOCKET_PATHS,
+  wss: WEBSOCKET_PATHS,
+  shared: "  (all protocols)",
 };
 
 function firstMessage(settings: Settings, listeners: readonly ListenerOverview[]): string[] {
@@ -49,7 +54,7 @@ function firstMessage(settings: Settings, listeners: readonly ListenerOverview[]
 
 /** Where clients take user and password from the URL. */
 const USER_IN_URL = /^(amqp|mqtt|stomp)s?:/;
-const UNENCRYPTED = /^(amqp|kafka|mqtt|stomp|ws):/;
+const UNENCRYPTED = /^(amqp|kafka|mqtt|stomp|tcp|ws):/;
 
 /** A URL that a client on this machine can use: nobody connects to 0.0.0.0. */
 export function clientUrl({ url, host, port }: ListenerOverview, user: string): string {

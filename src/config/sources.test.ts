@@ -2,17 +2,27 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { CLIENT_PORTS, environmentName, flagName, limitsOf, OPTION_NAMES, OPTIONS } from "../config.ts";
+import {
+  CLIENT_PORTS,
+  environmentName,
+  flagName,
+  isSecure,
+  limitsOf,
+  OPTION_NAMES,
+  OPTIONS,
+} from "../config.ts";
 import { ConfigError, configure, loadConfiguration } from "./sources.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "polymq-config-"));
-
-const ALL_PORTS_OFF = Object.fromEntries(CLIENT_PORTS.map((name) => [name, "off"]));
 
 function file(text: string): string {
   const path = join(directory, "polymq.yaml");
   writeFileSync(path, text);
   return path;
+}
+
+function off(which: (port: (typeof CLIENT_PORTS)[number]) => boolean): Record<string, string> {
+  return Object.fromEntries(CLIENT_PORTS.filter(which).map((name) => [name, "off"]));
 }
 
 async function refusal(flags: Record<string, string>, environment: NodeJS.ProcessEnv = {}): Promise<string> {
@@ -104,13 +114,16 @@ describe("refusals", () => {
     [{ tlsCert: "a.pem" }, "tls-cert and tls-key go together"],
     [{ amqpsPort: "5671" }, "amqps-port needs tls-cert and tls-key"],
     [{ tlsVerifyPeer: "yes", tlsCert: "a", tlsKey: "b" }, "tls-verify-peer needs tls-ca"],
-    [{ ...ALL_PORTS_OFF, amqpPort: "0", tlsCert: "a", tlsKey: "b" }, "act on amqps-port"],
+    [{ tlsCert: "a", tlsKey: "b", ...off(isSecure) }, "act on amqps-port"],
     [{ engine: "memory:", durability: "fsync" }, "more than engine memory: can give"],
     [{ checkpointInterval: "1s" }, "acts with durability memory only"],
     [{ engine: "file:/a", dataDir: "/b" }, "name two places"],
     [{ adminUser: "ann" }, "admin-user needs admin-password"],
     [{ heartbeat: "1500ms" }, "heartbeat must be whole seconds"],
-    [{ ...ALL_PORTS_OFF }, "no port to listen on"],
+    [off(() => true), "no port to listen on"],
+    [{ proxyProtocol: "amqp, ampqs" }, "proxy-protocol: 'ampqs' is no listener"],
+    [{ proxyTrusted: "proxy.example" }, "neither an address nor a network"],
+    [{ wsOrigins: "chat.example" }, "is no origin"],
     [{ memoryBudget: "1MiB" }, "memory-budget must be at least 16 MiB"],
     [
       { memoryBudget: "2GiB", memoryHighWatermark: "1GiB" },

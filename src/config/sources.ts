@@ -7,6 +7,7 @@ import {
   flagName,
   isSecure,
   limitsOf,
+  listenerName,
   OPTION_NAMES,
   OPTIONS,
   type OptionName,
@@ -165,6 +166,8 @@ function contradictions(settings: Settings, given: ReadonlyMap<OptionName, Given
   const open = CLIENT_PORTS.filter((name) => settings[name] !== null);
   const secure = open.find(isSecure);
   const securePorts = CLIENT_PORTS.filter(isSecure).map(flagName).join(", ");
+  const { proxyProtocol } = settings;
+  const strangers = proxyProtocol === "all" ? [] : proxyProtocol.filter((name) => !isListener(name));
   const rules: [boolean, string][] = [
     [(settings.tlsCert === null) !== (settings.tlsKey === null), "tls-cert and tls-key go together"],
     [
@@ -173,7 +176,7 @@ function contradictions(settings: Settings, given: ReadonlyMap<OptionName, Given
     ],
     [settings.tlsVerifyPeer && settings.tlsCa === null, "tls-verify-peer needs tls-ca"],
     [
-      (settings.tlsCert ?? settings.tlsCa) !== null && secure === undefined,
+      (settings.tlsCert ?? settings.tlsCa) !== null && secure === undefined && settings.sharedPort === null,
       `tls-cert and tls-ca act on ${securePorts}: off`,
     ],
     [
@@ -190,6 +193,7 @@ function contradictions(settings: Settings, given: ReadonlyMap<OptionName, Given
       `admin-user needs admin-password (or ${environmentName("adminPassword")})`,
     ],
     [(settings.heartbeat ?? 0) % 1000 !== 0, "heartbeat must be whole seconds"],
+    [strangers.length > 0, `proxy-protocol: ${strangers.map((name) => `'${name}'`)} is no listener`],
     [open.length === 0, `no port to listen on: ${CLIENT_PORTS.map(flagName).join(", ")} are off`],
   ];
   const found = rules.filter(([broken]) => broken).map(([, text]) => text);
@@ -199,4 +203,8 @@ function contradictions(settings: Settings, given: ReadonlyMap<OptionName, Given
     found.push((error as Error).message);
   }
   return found;
+}
+
+function isListener(name: string): boolean {
+  return CLIENT_PORTS.some((port) => listenerName(port) === name);
 }

@@ -31,8 +31,12 @@ export interface LogSource {
    * Order is fixed by this call: batches of a log are committed in the order they were taken.
    */
   take(): Batch | null;
+  /** True while another batch waits: then a round may take several. */
+  readonly more?: boolean;
   /** The oldest batch taken and not yet reported is now as durable as it asked to be. */
   committed(): void;
+  /** The log takes no more writes: what was taken and not reported may be lost. */
+  failed?(error: Error): void;
 }
 
 export interface RecoveredBatch {

@@ -1,11 +1,10 @@
-import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
 import type { Arena } from "../base/arena.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Turn } from "../base/turn.ts";
+import type { ByteStream, Flow } from "./byte-stream.ts";
 import { Outbox } from "./outbox.ts";
-import { startReading, stopReading } from "./raw-socket.ts";
+import type { Peer } from "./peer.ts";
 import type { ConnectionAcceptor, ConnectionHandler, ListenerFacts, Transport } from "./transport.ts";
 
 /** More than this leaves the processor's cache and measured slower. */
@@ -40,7 +39,7 @@ export interface ConnectionParts {
   readonly closed: (connection: Connection) => void;
 }
 
-/** One accepted socket: hands its bytes to a protocol and writes what the protocol encodes. */
+/** One client: hands its bytes to a protocol and writes what the protocol encodes. */
 export class Connection implements Transport {
   readonly name: string;
   readonly remoteAddress: string;
@@ -48,11 +47,12 @@ export class Connection implements Transport {
   readonly localAddress: string;
   readonly localPort: number;
   readonly loopback: boolean;
-  readonly tls: { readonly peerName: string | null; readonly version: string } | null;
+  readonly tls: Transport["tls"];
   outbox: Outbox = undefined as unknown as Outbox;
   lastReadMs: number;
   lastWriteMs: number;
-  private socket: Socket = undefined as unknown as Socket;
+  private stream: ByteStream = undefined as unknown as ByteStream;
+  private flow: Flow = undefined as unknown as Flow;
   private handler: ConnectionHandler = undefined as unknown as ConnectionHandler;
   private readonly parts: ConnectionParts;
   private remainder: Buffer | null = null;
@@ -63,15 +63,15 @@ export class Connection implements Transport {
   private graceTimer: Timer | null = null;
   private failure: Error | null = null;
 
-  constructor(accepted: Socket, parts: ConnectionParts) {
+  constructor(peer: Peer, tls: Transport["tls"], parts: ConnectionParts) {
     this.parts = parts;
-    this.remoteAddress = accepted.remoteAddress ?? "";
-    this.remotePort = accepted.remotePort ?? 0;
-    this.localAddress = unmapped(accepted.localAddress ?? "");
-    this.localPort = accepted.localPort ?? 0;
-    this.name = `${this.remoteAddress}:${this.remotePort} -> ${accepted.localAddress}:${this.localPort}`;
-    this.loopback = isLoopback(this.remoteAddress);
-    this.tls = describeTls(accepted);
+    this.remoteAddress = peer.remoteAddress;
+    this.remotePort = peer.remotePort;
+    this.localAddress = peer.localAddress;
+    this.localPort = peer.localPort;
+    this.name = `${peer.remoteAddress}:${peer.remotePort} -> ${peer.localAddress}:${peer.localPort}`;
+    this.loopback = peer.loopback;
+    this.tls = tls;
     this.lastReadMs = parts.clock.monotonic();
     this.lastWriteMs = this.lastReadMs;
   }
@@ -80,11 +80,12 @@ export class Connection implements Transport {
     return this.parts.listener;
   }
 
-  /** Binds to the socket that will be read (the accepted one, or the one that took over its handle). */
-  open(socket: Socket): void {
+  /** Binds to what it is written to; who opens it calls `onBytes` or `onData`, `end`, `failed` and `closed`. */
+  open<S extends ByteStream>(stream: S, flow: Flow<S>): void {
     const { arena, turn, acceptor, highWaterBytes, clock } = this.parts;
-    this.socket = socket;
-    this.outbox = new Outbox(arena, turn, socket, highWaterBytes, {
+    this.stream = stream;
+    this.flow = flow as Flow;
+    this.outbox = new Outbox(arena, turn, stream, highWaterBytes, {
       drained: () => this.handler.drained(),
       wrote: () => {
         this.lastWriteMs = clock.monotonic();
@@ -92,12 +93,11 @@ export class Connection implements Transport {
       exhausted: () => this.outOfMemory(),
     });
     this.handler = acceptor.accept(this);
-    socket.setNoDelay(true);
-    socket.on("error", (error) => {
-      this.failure = error;
-    });
-    socket.on("close", () => this.onClose());
-    socket.on("end", () => this.end());
+  }
+
+  /** Reading is held back, or of no use any more. */
+  get held(): boolean {
+    return this.pauses > 0 || this.gone || this.ending;
   }
 
   /** `count` bytes were read to the scratch area. */
@@ -125,14 +125,12 @@ export class Connection implements Transport {
 
   pauseReading(): void {
     if (this.pauses++ > 0 || this.gone) return;
-    if (this.tls === null) stopReading(this.socket);
-    else this.socket.pause();
+    this.flow.pause(this.stream);
   }
 
   resumeReading(): void {
     if (this.pauses === 0 || --this.pauses > 0 || this.gone) return;
-    if (this.tls === null) startReading(this.socket);
-    else this.socket.resume();
+    this.flow.resume(this.stream);
   }
 
   /** The server stops. */
@@ -144,12 +142,17 @@ export class Connection implements Transport {
     if (this.gone || this.ending) return;
     this.ending = true;
     this.outbox.close();
-    this.socket.end();
+    this.stream.end();
     this.graceTimer = this.parts.clock.setTimer(graceMs, () => this.destroy());
   }
 
   destroy(): void {
-    this.socket.destroy();
+    this.stream.destroy();
+  }
+
+  /** Why it will be closed. */
+  failed(error: Error): void {
+    this.failure = error;
   }
 
   private outOfMemory(): void {
@@ -181,7 +184,7 @@ export class Connection implements Transport {
     this.remainder.set(this.parts.arena.bytes.subarray(consumed, end));
   }
 
-  private onClose(): void {
+  closed(): void {
     if (this.gone) return;
     this.gone = true;
     this.graceTimer?.cancel();
@@ -190,20 +193,4 @@ export class Connection implements Transport {
     this.outbox.close();
     this.parts.closed(this);
   }
-}
-
-/** A socket that listens for both families calls IPv4 ::ffff:192.0.2.1. */
-function unmapped(address: string): string {
-  return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
-}
-
-function isLoopback(address: string): boolean {
-  return address === "::1" || address.startsWith("127.") || address.startsWith("::ffff:127.");
-}
-
-function describeTls(socket: Socket): { peerName: string | null; version: string } | null {
-  const tls = socket as TLSSocket;
-  if (tls.encrypted !== true) return null;
-  const name = tls.authorized ? tls.getPeerCertificate()?.subject?.CN : undefined;
-  return { peerName: (Array.isArray(name) ? name[0] : name) ?? null, version: tls.getProtocol() ?? "TLS" };
 }

@@ -1,6 +1,6 @@
-import type { Socket } from "node:net";
 import { type Arena, DISCARD_OFFSET, LARGE_CHUNK_BYTES, SMALL_CHUNK_BYTES } from "../base/arena.ts";
 import type { Task, Turn } from "../base/turn.ts";
+import type { ByteSink } from "./byte-stream.ts";
 
 interface Chunk {
   offset: number;
@@ -29,7 +29,7 @@ export class Outbox implements Task {
   pendingBytes = 0;
   private readonly arena: Arena;
   private readonly turn: Turn;
-  private readonly socket: Socket;
+  private readonly sink: ByteSink;
   private readonly events: OutboxEvents;
   private current: Chunk | null = null;
   private queue: (Chunk | Uint8Array)[] = [];
@@ -37,11 +37,11 @@ export class Outbox implements Task {
   private aboveHighWater = false;
   readonly highWaterBytes: number;
 
-  constructor(arena: Arena, turn: Turn, socket: Socket, highWaterBytes: number, events: OutboxEvents) {
+  constructor(arena: Arena, turn: Turn, sink: ByteSink, highWaterBytes: number, events: OutboxEvents) {
     this.arena = arena;
     this.bytes = arena.bytes;
     this.turn = turn;
-    this.socket = socket;
+    this.sink = sink;
     this.highWaterBytes = highWaterBytes;
     this.events = events;
   }
@@ -107,7 +107,7 @@ export class Outbox implements Task {
     const parts = this.queue;
     if (parts.length === 0) return;
     this.queue = [];
-    if (this.closed || this.socket.destroyed) {
+    if (this.closed || this.sink.destroyed) {
       for (const part of parts) this.release(part);
       return;
     }
@@ -116,9 +116,9 @@ export class Outbox implements Task {
       this.write(parts[0] as Chunk | Uint8Array);
       return;
     }
-    this.socket.cork();
+    this.sink.cork();
     for (const part of parts) this.write(part);
-    this.socket.uncork();
+    this.sink.uncork();
   }
 
   /** Flushes now and forgets what is written afterwards. */
@@ -130,7 +130,7 @@ export class Outbox implements Task {
   private write(part: Chunk | Uint8Array): void {
     const bytes =
       part instanceof Uint8Array ? part : this.arena.buffer.subarray(part.offset, part.offset + part.used);
-    this.socket.write(bytes, () => this.release(part));
+    this.sink.write(bytes, () => this.release(part));
   }
 
   private release(part: Chunk | Uint8Array): void {

@@ -1,4 +1,5 @@
 import { Socket } from "node:net";
+import type { Flow } from "./byte-stream.ts";
 
 /**
  * The one place that reaches into the runtime's private parts. An accepted socket offers no way to
@@ -40,15 +41,18 @@ export function adoptWithBuffer(
   return new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
 }
 
+/** For sockets with `onread`: the stream's own pause would not reach them. */
+export const RAW_FLOW: Flow<Socket> = { pause: stopReading, resume: startReading };
+
 /** Stops the kernel from handing out more bytes; what has been read is not held back. */
-export function stopReading(socket: Socket): void {
+function stopReading(socket: Socket): void {
   const handle = (socket as unknown as Opened)._handle;
   if (handle === null || handle === undefined) return;
   handle.reading = false;
   handle.readStop();
 }
 
-export function startReading(socket: Socket): void {
+function startReading(socket: Socket): void {
   const handle = (socket as unknown as Opened)._handle;
   if (handle === null || handle === undefined) return;
   handle.reading = true;

@@ -4,7 +4,9 @@ import type { Turn } from "../base/turn.ts";
 import type { Broker } from "../broker/index.ts";
 import type { Limits } from "../limits.ts";
 import type { RecordReader, RecordReaders } from "../message/reader.ts";
+import type { Recognition } from "../net/recognition.ts";
 import type { ConnectionAcceptor } from "../net/transport.ts";
+import type { WebSocketRoute } from "../net/websocket-entrance.ts";
 
 /** What every protocol is given. `Settings` are its own, filled in by protocols.ts. */
 export interface ProtocolContext<Settings = unknown> {
@@ -31,6 +33,13 @@ export interface Protocol<Settings = unknown> {
   /** Origin number of its messages, and what can be asked of them. */
   readonly origin: number;
   readonly reader: RecordReader;
+  /**
+   * Whether a connection that begins with `first` (at least one byte) is meant for it; 64 bytes must do.
+   * Without it the protocol is not served on the shared port.
+   */
+  readonly recognises?: (first: Uint8Array) => Recognition;
+  /** Where it is spoken inside WebSockets: its bytes come as from any socket. */
+  readonly webSocket?: WebSocketRoute;
   /**
    * Called once, and only if it listens anywhere: what its listeners share lives in the acceptor, what
    * differs between them is `transport.listener`.

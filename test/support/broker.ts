@@ -2,6 +2,7 @@
 // how the same tests prove themselves against rabbitmq-server).
 import { connect } from "amqplib";
 import { afterAll } from "vitest";
+import type { Broker } from "../../src/index.ts";
 
 export interface TestBroker {
   url: string;
@@ -9,11 +10,6 @@ export interface TestBroker {
   isPolymq: boolean;
   /** The oracle's version, e.g. "3.10.8", where it is RabbitMQ. */
   rabbitmqVersion: string | undefined;
-}
-
-interface InProcessBroker {
-  amqp: { url: string };
-  stop(): Promise<void>;
 }
 
 async function identify(url: string): Promise<Pick<TestBroker, "isPolymq" | "rabbitmqVersion">> {
@@ -29,7 +25,7 @@ async function identify(url: string): Promise<Pick<TestBroker, "isPolymq" | "rab
 }
 
 /** PolyMQ in this process, in memory. */
-export async function startInProcess(options: object = {}): Promise<InProcessBroker> {
+export async function startInProcess(options: object = {}): Promise<Broker> {
   const { startBroker } = await import("../../src/index.ts");
   return startBroker({ engine: "memory:", amqp: { port: 0 }, http: false, ...options });
 }

@@ -1,3 +1,5 @@
+import { batchBytes } from "../../message/record-batch.ts";
+
 /**
  * Streams as the rest of the house sees them. A stream has 1..n partitions; each is a log of record
  * batches (format: `message/record-batch.ts`), whoever published them. Offsets are dense at first and
@@ -72,10 +74,6 @@ export interface StreamControl {
 /** "committed": whatever is durable; "stable": only what no open or aborted transaction can take back. */
 export type Isolation = "committed" | "stable";
 
-export const APPENDED = 0;
-/** The batch was there already: the result names where. */
-export const APPEND_DUPLICATE = 1;
-
 /** Why an append was refused. Neutral; each protocol has its own code for it. */
 export type AppendRefusal =
   | "corrupt" // checksum, lengths or counts do not fit
@@ -88,14 +86,15 @@ export type AppendRefusal =
   | "storage"; // the partition's storage failed
 
 export interface AppendResult {
-  baseOffset: number;
+  readonly baseOffset: number;
   /** ms; -1 unless the stream stamps records itself. */
-  appendTimeMs: number;
-  duplicate: boolean;
+  readonly appendTimeMs: number;
+  /** The batch was there already, at `baseOffset`: nothing was appended, and it may be answered like the first time. */
+  readonly duplicate: boolean;
   /** Set: nothing was appended. */
-  refusal: AppendRefusal | null;
+  readonly refusal: AppendRefusal | null;
   /** For `refusal`: a sentence for people. */
-  reason: string;
+  readonly reason: string;
 }
 
 export interface AbortedTransaction {
@@ -103,18 +102,65 @@ export interface AbortedTransaction {
   readonly firstOffset: number;
 }
 
+/** A stretch of bytes. */
+export interface Piece {
+  bytes: Uint8Array;
+  start: number;
+  end: number;
+}
+
 /** Whole batches in offset order, as stored. The first may begin before the offset that was asked for. */
 export class StreamSlice {
-  /** [start, end) of `bytes`; several pieces. Valid until the end of this turn, or until `release` after `load`. */
-  readonly pieces: { bytes: Uint8Array; start: number; end: number }[] = [];
+  /** [start, end) of `bytes`, each one or more batches. Valid until the end of this turn, or until `release` after `load`. */
+  readonly pieces: Piece[] = [];
   bytes = 0;
   /** Offset after the last record in here; the offset asked for when empty. */
   nextOffset = 0;
   /** With isolation "stable": the aborted transactions that have records in here. */
-  aborted: readonly AbortedTransaction[] = [];
+  aborted: readonly AbortedTransaction[] = NO_ABORTED;
   /** Gives the memory back after `load`. */
-  release: () => void = () => {};
+  release: () => void = nothing;
+  private readonly spare: Piece[] = [];
+
+  /** Empties it, to be filled from `offset` on. */
+  reset(offset: number): void {
+    for (let piece = this.pieces.pop(); piece !== undefined; piece = this.pieces.pop())
+      this.spare.push(piece);
+    this.bytes = 0;
+    this.nextOffset = offset;
+    this.aborted = NO_ABORTED;
+    this.release = nothing;
+  }
+
+  /** Adds a batch. */
+  add(bytes: Uint8Array, start: number, end: number): void {
+    this.bytes += end - start;
+    const last = this.pieces[this.pieces.length - 1];
+    if (last !== undefined && last.end === start && last.bytes === bytes) {
+      last.end = end;
+      return;
+    }
+    const piece = this.spare.pop() ?? { bytes, start, end };
+    piece.bytes = bytes;
+    piece.start = start;
+    piece.end = end;
+    this.pieces.push(piece);
+  }
+
+  /** Each batch by itself. */
+  *batches(): Iterable<Readonly<Piece>> {
+    for (const { bytes, start, end } of this.pieces) {
+      for (let at = start; at < end; ) {
+        const next = at + batchBytes(bytes, at);
+        yield { bytes, start: at, end: next };
+        at = next;
+      }
+    }
+  }
 }
+
+const NO_ABORTED: readonly AbortedTransaction[] = [];
+const nothing = (): void => {};
 
 /** Told once, when what it waits for has come (or the partition went away). */
 export interface OffsetWaiter {
@@ -141,10 +187,11 @@ export interface PartitionHandle {
   /**
    * Appends the one batch at [start, end) of `bytes`; its place is fixed at once, it is durable when
    * `committedOffset` has passed it. The bytes are copied. Result: one reused object, read it at once.
-   * @param requireTransaction the batch must belong to a transaction that `begin` opened here
+   * A transactional batch must belong to a transaction that `beginTransaction` opened here.
    */
   append(bytes: Uint8Array, start: number, end: number): AppendResult;
-  /** A transaction of this producer may write here from now on (transaction coordinator only). */
+  /** A transaction of this producer may write here from now on (transaction coordinator only). Not
+   *  stored: after a restart the coordinator begins again what is still going on. Fences older epochs. */
   beginTransaction(producerId: number, producerEpoch: number): void;
   /** Ends the producer's transaction with a marker (transaction coordinator only). Returns the marker's offset. */
   endTransaction(

@@ -4,6 +4,8 @@ import type { TopologyStore } from "./store.ts";
 
 /** What all namespaces share. */
 export interface TopologyContext {
+  /** Streams share the queues' names. */
+  readonly streams: { find(namespace: string, name: string): object | null };
   readonly host: QueueHost;
   readonly store: TopologyStore;
   readonly queuesMax: number;

@@ -30,6 +30,7 @@ import { DefaultRouter } from "./default-exchange.ts";
 import { Edges } from "./edges.ts";
 import { type Binding, Exchange, QueueEntry } from "./graph.ts";
 import {
+  inequivalent,
   inUse,
   limitReached,
   namespaceNotFound,
@@ -38,6 +39,7 @@ import {
   onDefaultExchange,
   queueLocked,
   reservedName,
+  streamExists,
   systemExchange,
 } from "./refusals.ts";
 import { Routing } from "./routing.ts";
@@ -146,10 +148,20 @@ export class Namespace implements QueueHooks {
       checkSameQueue(entry.handle, effective, owner, this.name);
       return this.used(entry);
     }
+    if (this.context.streams.find(this.name, name) !== null) {
+      throw inequivalent("queue", name, this.name, "type", declaration.options.type ?? "classic", "stream");
+    }
     checkQueueDeclaration(declaration, this.name);
     guard?.create(name);
     this.refuseDeleted();
     return countsOf(this.addQueue(effective, owner).handle);
+  }
+
+  /** Whether a stream may be called so. @throws BrokerError stream-exists, name-reserved, namespace-not-found */
+  checkStreamName(name: string): void {
+    this.refuseReserved("queue", name);
+    this.refuseDeleted();
+    if (this.queueMap.has(name)) throw streamExists(name, this.name);
   }
 
   /** @throws BrokerError queue-not-found, queue-locked */

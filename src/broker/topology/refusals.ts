@@ -78,3 +78,12 @@ export function invalidArgument(
 export function limitReached(what: string, limit: number, namespace: string): BrokerError {
   return new BrokerError("limit-reached", `limit of ${limit} ${what} is reached`, { what, limit, namespace });
 }
+
+export function streamExists(name: string, namespace: string): BrokerError {
+  const detail = { kind: "queue", name, namespace };
+  return new BrokerError(
+    "stream-exists",
+    `there is a queue or stream '${name}' in namespace '${namespace}'`,
+    detail,
+  );
+}

@@ -11,6 +11,8 @@ export interface TopologyOptions {
   /** Created when the store is new. */
   readonly firstNamespace?: string;
   readonly queuesMax?: number;
+  /** Streams share the queues' names; absent: there are none. */
+  readonly streams?: TopologyContext["streams"];
 }
 
 /** All namespaces. What is durable in them is written as it changes; when it is safe is MetaStore.flush's to say. */
@@ -19,11 +21,12 @@ export class Topology {
   private readonly spaces = new Map<string, Namespace>();
   private readonly listeners = new Set<(change: TopologyChange) => void>();
 
-  private constructor(store: TopologyStore, host: QueueHost, queuesMax: number) {
+  private constructor(store: TopologyStore, host: QueueHost, options: TopologyOptions) {
     this.context = {
+      streams: options.streams ?? { find: () => null },
       host,
       store,
-      queuesMax,
+      queuesMax: options.queuesMax ?? DEFAULT_LIMITS.queuesMax,
       queueCount: 0,
       changed: (kind, action, namespace, name) => {
         if (this.listeners.size === 0) return;
@@ -39,7 +42,7 @@ export class Topology {
   static open(meta: MetaStore, host: QueueHost, options: TopologyOptions = {}): Topology {
     const store = new TopologyStore(meta);
     const isNew = store.begin();
-    const topology = new Topology(store, host, options.queuesMax ?? DEFAULT_LIMITS.queuesMax);
+    const topology = new Topology(store, host, options);
     for (const name of store.namespaces()) {
       const namespace = new Namespace(name, topology.context);
       topology.spaces.set(name, namespace);

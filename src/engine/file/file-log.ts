@@ -10,6 +10,9 @@ import { type LogEnvironment, type LogShape, LogWriter, type PlacedBatch } from 
 import { recoverLog } from "./recovery.ts";
 import { Segment, segmentBaseOf, segmentIndexOf } from "./segment.ts";
 
+/** What one log takes in a round at most, unless a single batch is larger. */
+const ROUND_BYTES_MAX = 8 << 20;
+
 export interface FileLogOptions extends LogEnvironment, LogShape {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -29,6 +32,8 @@ export class FileLog implements Log, RoundMember {
   /** Taken and not written yet, oldest first. */
   private readonly placed: PlacedBatch[] = [];
   placedBytes = 0;
+  /** Taken in this round, to be reported at its end. */
+  private unreported = 0;
   private trimPosition = 0;
   /** No longer part of the log, not removed yet, oldest first. */
   private readonly dead: Segment[] = [];
@@ -148,17 +153,22 @@ export class FileLog implements Log, RoundMember {
 
   gather(): boolean {
     if (this.source === null || this.failure !== null || this.closed) return false;
+    this.unreported = 0;
     try {
-      const batch = this.source.take();
-      if (batch === null) return false;
-      const placed = this.writer.place(batch);
-      this.placed.push(placed);
-      this.placedBytes += placed.bytes;
-      return true;
+      let bytes = 0;
+      do {
+        const batch = this.source.take();
+        if (batch === null) break;
+        const placed = this.writer.place(batch);
+        this.placed.push(placed);
+        this.placedBytes += placed.bytes;
+        this.unreported++;
+        bytes += placed.bytes;
+      } while (this.writer.encodesApart && this.source.more === true && bytes < ROUND_BYTES_MAX);
     } catch (error) {
       this.fail(toError(error));
-      return false;
     }
+    return this.unreported > 0;
   }
 
   async commit(count: number): Promise<RoundCost> {
@@ -180,9 +190,8 @@ export class FileLog implements Log, RoundMember {
   }
 
   report(): void {
-    if (this.failure !== null) return;
     try {
-      this.source?.committed();
+      for (; this.unreported > 0 && this.failure === null; this.unreported--) this.source?.committed();
     } catch (error) {
       this.fail(toError(error));
     }
@@ -193,6 +202,7 @@ export class FileLog implements Log, RoundMember {
     this.failure = error;
     this.options.logger.error({ log: this.options.name, err: error }, "a log takes no more writes");
     this.options.onFailed(error);
+    this.source?.failed?.(error);
   }
 
   /** Copies from batches that a checkpoint has not written yet. */

@@ -101,6 +101,11 @@ export class LogWriter {
     this.encoder = new BatchEncoder(env.durability === "memory", shape.preallocate);
   }
 
+  /** Placed batches have memory of their own, so that several can wait at once. */
+  get encodesApart(): boolean {
+    return !this.preallocate || this.env.durability === "memory";
+  }
+
   get nextPosition(): number {
     const lead = this.tailOffset === 0 ? SEGMENT_HEADER_BYTES : 0;
     return this.tail().base + this.tailOffset + lead + BATCH_HEADER_BYTES;

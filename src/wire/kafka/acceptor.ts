@@ -1,5 +1,4 @@
 import type { Timer } from "../../base/clock.ts";
-import { BrokerError } from "../../base/errors.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { HANDLERS } from "./api/index.ts";
@@ -43,17 +42,18 @@ export class KafkaAcceptor implements ConnectionAcceptor {
     return connection;
   }
 
-  /** As the guest is: from this machine only. */
+  /** As the guest is: from this machine only. Requests wait for it: a first start is still making its users. */
   private loginAnonymous(connection: KafkaConnection): void {
     const { context, settings } = this.shared.node;
     if (settings.anonymousUser === null || !connection.loopback) return;
-    context.broker.principalOf(settings.anonymousUser).then(
-      (principal) => connection.login(principal),
-      (error: unknown) => {
-        if (!(error instanceof BrokerError)) throw error;
+    const release = connection.hold();
+    context.broker
+      .principalOf(settings.anonymousUser)
+      .then((principal) => connection.login(principal))
+      .catch((error: Error) => {
         context.logger.debug({ connection: connection.name, reason: error.message }, "login needed");
-      },
-    );
+      })
+      .finally(release);
   }
 
   close(): void {

@@ -296,6 +296,8 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   }
 
   login(principal: Principal): void {
+    // While a password was checked, the client may have gone.
+    if (!this.live) return;
     const { context, settings } = this.node;
     const owner = { connectionName: this.transport.name };
     const session = context.broker.openSession(principal, settings.namespace, owner);

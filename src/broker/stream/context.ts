@@ -1,0 +1,76 @@
+import type { Clock } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { Durability, Engine } from "../../engine/engine.ts";
+import { RecordCursor } from "../../message/record-cursor.ts";
+import { RecordWriter } from "../../message/record-writer.ts";
+import { RecordsHead } from "./heads.ts";
+import { Portion } from "./portion.ts";
+import { ReadBuffers } from "./read-buffers.ts";
+import type { TailCache } from "./tail-cache.ts";
+import type { AppendRefusal, AppendResult } from "./types.ts";
+
+export class MutableAppendResult implements AppendResult {
+  baseOffset = -1;
+  appendTimeMs = -1;
+  duplicate = false;
+  refusal: AppendRefusal | null = null;
+  reason = "";
+
+  clear(): void {
+    this.baseOffset = -1;
+    this.appendTimeMs = -1;
+    this.duplicate = false;
+    this.refusal = null;
+    this.reason = "";
+  }
+
+  refuse(refusal: AppendRefusal, reason: string): this {
+    this.refusal = refusal;
+    this.reason = reason;
+    return this;
+  }
+}
+
+export interface StreamOptions {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Level of streams that do not say which. */
+  readonly durability: Durability;
+  /** How long a producer that writes nothing is remembered. */
+  readonly producerExpiryMs: number;
+}
+
+const PORTIONS_KEPT = 256;
+
+/** What all partitions of a broker share: the outside world, and objects that are used again and again. */
+export class StreamContext {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly producerExpiryMs: number;
+  readonly cache: TailCache;
+  readonly buffers = new ReadBuffers();
+  readonly head = new RecordsHead();
+  readonly result = new MutableAppendResult();
+  readonly cursor = new RecordCursor();
+  readonly writer = new RecordWriter();
+  private readonly portions: Portion[] = [];
+
+  constructor(options: StreamOptions, cache: TailCache) {
+    this.engine = options.engine;
+    this.clock = options.clock;
+    this.logger = options.logger;
+    this.producerExpiryMs = options.producerExpiryMs;
+    this.cache = cache;
+  }
+
+  takePortion(): Portion {
+    return this.portions.pop() ?? new Portion();
+  }
+
+  givePortion(portion: Portion): void {
+    portion.release(this.cache);
+    if (this.portions.length < PORTIONS_KEPT) this.portions.push(portion);
+  }
+}
