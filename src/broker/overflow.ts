@@ -8,11 +8,21 @@ export class LengthLimit {
   private readonly refusing: boolean;
   readonly set: boolean;
 
-  constructor({ lengthMax, lengthBytesMax, overflow }: QueueOptions) {
+  private constructor({ lengthMax, lengthBytesMax, overflow }: QueueOptions) {
     this.count = lengthMax ?? Number.POSITIVE_INFINITY;
     this.bytes = lengthBytesMax ?? Number.POSITIVE_INFINITY;
     this.refusing = overflow !== undefined && overflow !== "drop-head";
     this.set = lengthMax !== undefined || lengthBytesMax !== undefined;
+  }
+
+  private static readonly unlimited = new LengthLimit({});
+
+  /** Queues without a limit share one object. */
+  static of(options: QueueOptions): LengthLimit {
+    const { lengthMax, lengthBytesMax } = options;
+    return lengthMax === undefined && lengthBytesMax === undefined
+      ? LengthLimit.unlimited
+      : new LengthLimit(options);
   }
 
   /** A queue that holds so much takes no more. */
