@@ -126,6 +126,13 @@ const LISTENERS = {
     default: "rabbitmq",
     help: "whose destinations and headers STOMP clients use",
   }),
+  stompActivemqPort: option({
+    file: "stomp-activemq.port",
+    type: orOff(PORT),
+    default: "off",
+    help: "another port for STOMP, on which they are ActiveMQ's whatever `stomp-dialect` says",
+    listens: "plain",
+  }),
   ...ports("ws", "WebSocket", 15_675, 15_676),
   wsOrigins: option({
     file: "ws.origins",

@@ -9,6 +9,7 @@ import { stomp } from "./wire/stomp/index.ts";
  * Every protocol that is spoken. To add one:
  *
  * 1. `wire/X/index.ts` exports a `Protocol<XSettings>`; its own settings are the type parameter.
+ *    `webSocket` and `recognises` let it be spoken inside WebSockets and on the shared port, as if over any socket.
  * 2. `config.ts`, LISTENERS: `...ports("mqtt", "MQTT", 1883, 8883)` declares `mqttPort` and `mqttsPort`;
  *    beside it one `option` for each setting. `UPDATE_DOCS=1 npx vitest run test/shell/options.test.ts`.
  * 3. Here one entry, such as
@@ -38,8 +39,10 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
   }),
   entry({
     protocol: stomp,
-    ports: ["stompPort", "stompsPort"],
-    listenerOptions: ({ stompDialect }) => ({ dialect: stompDialect }),
+    ports: ["stompPort", "stompsPort", "stompActivemqPort"],
+    listenerOptions: ({ stompDialect }, port) => ({
+      dialect: port === "stompActivemqPort" ? "activemq" : stompDialect,
+    }),
   }),
 ];
 

@@ -7,6 +7,7 @@ import type { Owner } from "./types.ts";
 
 export * from "./access/types.ts";
 export type { AlarmListener } from "./alarms.ts";
+export * from "./groups/types.ts";
 export type { Session } from "./session.ts";
 export type { SettingsStore } from "./settings.ts";
 export type { BrokerStats, Counters } from "./stats.ts";

@@ -11,6 +11,7 @@ import type { Rights, ScramExchange, ScramMechanism, TokenLogin, TokenVerifier }
 import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
 import type { QueueFinder } from "./dead-letter.ts";
+import { Groups } from "./groups/groups.ts";
 import type { Broker, Credentials, Principal } from "./index.ts";
 import { parkingLotDeclaration } from "./parking.ts";
 import type { Queue } from "./queue.ts";
@@ -92,7 +93,20 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
   });
   await shard.recover();
   await streams.recover();
-  return new RunningBroker(options, shard, streams, topology, access);
+  const groups = new Groups({
+    meta: engine.meta,
+    clock,
+    streams: { idOf: (namespace, stream) => streams.find(namespace, stream)?.id ?? null },
+  });
+  return new RunningBroker(options, { shard, streams, topology, access, groups });
+}
+
+interface BrokerParts {
+  readonly shard: Shard;
+  readonly streams: Streams;
+  readonly topology: Topology;
+  readonly access: Access;
+  readonly groups: Groups;
 }
 
 /** A broker that serves. */
@@ -101,6 +115,7 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly streams: Streams;
   readonly topology: Topology;
   readonly access: Access;
+  readonly groups: Groups;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
@@ -110,12 +125,13 @@ export class RunningBroker implements Broker, EngineObserver {
   private writtenBytes = 0;
   private onRound: (seconds: number) => void = () => {};
 
-  constructor(options: BrokerOptions, shard: Shard, streams: Streams, topology: Topology, access: Access) {
+  constructor(options: BrokerOptions, { shard, streams, topology, access, groups }: BrokerParts) {
     this.options = options;
     this.shard = shard;
     this.streams = streams;
     this.topology = topology;
     this.access = access;
+    this.groups = groups;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -183,6 +199,7 @@ export class RunningBroker implements Broker, EngineObserver {
       streams: this.streams,
       topology: this.topology,
       access: this.access,
+      groups: this.groups,
       principal,
       namespace,
       owner,
@@ -265,6 +282,7 @@ export class RunningBroker implements Broker, EngineObserver {
   async close(): Promise<void> {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
+    this.groups.stop();
     await this.access.idle();
     await this.streams.close();
     await this.shard.close();

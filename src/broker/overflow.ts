@@ -7,22 +7,30 @@ export class LengthLimit {
   /** The newest message is refused; else the oldest goes. */
   private readonly refusing: boolean;
   readonly set: boolean;
+  private readonly volatile: boolean;
 
-  private constructor({ lengthMax, lengthBytesMax, overflow }: QueueOptions) {
+  private constructor({ lengthMax, lengthBytesMax, overflow, volatile }: QueueOptions) {
+    this.volatile = volatile === true;
     this.count = lengthMax ?? Number.POSITIVE_INFINITY;
     this.bytes = lengthBytesMax ?? Number.POSITIVE_INFINITY;
-    this.refusing = overflow !== undefined && overflow !== "drop-head";
-    this.set = lengthMax !== undefined || lengthBytesMax !== undefined;
+    this.refusing = !this.volatile && overflow !== undefined && overflow !== "drop-head";
+    this.set = !this.volatile && (lengthMax !== undefined || lengthBytesMax !== undefined);
+  }
+
+  /** Why a message that has come to a volatile queue goes at once, or null. */
+  atArrival(consumers: number, count: number, bytes: number): "offline" | "slow" | null {
+    if (!this.volatile) return null;
+    if (consumers === 0) return "offline";
+    return count >= this.count || bytes >= this.bytes ? "slow" : null;
   }
 
   private static readonly unlimited = new LengthLimit({});
 
   /** Queues without a limit share one object. */
   static of(options: QueueOptions): LengthLimit {
-    const { lengthMax, lengthBytesMax } = options;
-    return lengthMax === undefined && lengthBytesMax === undefined
-      ? LengthLimit.unlimited
-      : new LengthLimit(options);
+    const { lengthMax, lengthBytesMax, volatile } = options;
+    const none = lengthMax === undefined && lengthBytesMax === undefined && volatile !== true;
+    return none ? LengthLimit.unlimited : new LengthLimit(options);
   }
 
   /** A queue that holds so much takes no more. */

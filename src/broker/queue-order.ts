@@ -1,4 +1,3 @@
-import type { MessageStore } from "./store/message-store.ts";
 import type { MessageTable } from "./store/message-table.ts";
 import { SlotList } from "./store/slot-list.ts";
 
@@ -90,7 +89,7 @@ export class QueueOrder {
   }
 
   /** Visits in the order of handing out, starting with the next one, until `visit` returns false. */
-  private visitAhead(visit: (slot: number) => boolean): void {
+  visitAhead(visit: (slot: number) => boolean): void {
     let going = true;
     for (let level = this.top; level >= 0 && going; level--) {
       this.levels[level]?.scan(this.lifo, (slot) => {
@@ -98,20 +97,6 @@ export class QueueOrder {
         return going;
       });
     }
-  }
-
-  /**
-   * What will soon be wanted, within `bytes`, and is not in memory, goes to `into`. True when there is more
-   * behind those bytes.
-   */
-  missingAhead(store: MessageStore, bytes: number, into: number[]): boolean {
-    let budget = bytes;
-    this.visitAhead((slot) => {
-      budget -= store.table.length(slot);
-      if (!store.resident(slot)) into.push(slot);
-      return budget > 0;
-    });
-    return budget <= 0;
   }
 
   /** Takes everything out at once: for purge and delete. */

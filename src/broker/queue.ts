@@ -11,6 +11,7 @@ import { LengthLimit } from "./overflow.ts";
 import { NONE_PENDING, PendingMessages } from "./pending.ts";
 import type { QueueContext } from "./queue-context.ts";
 import { QueueOrder } from "./queue-order.ts";
+import { missingAhead } from "./read-ahead.ts";
 import { backoffMs, RetryRoom } from "./retry.ts";
 import type { DropReason } from "./stats.ts";
 import type {
@@ -88,7 +89,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.hooks = hooks;
     this.context = context;
     this.delivery = delivery;
-    this.logged = declaration.durable && owner === null;
+    this.logged = declaration.durable && owner === null && options.volatile !== true;
     const durability = options.durability ?? context.durability;
     this.writeBehind = durability === "memory";
     this.synced = durability === "fsync";
@@ -98,7 +99,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.order = new QueueOrder(context.store.table, options.priorityMax ?? 0, options.discipline === "lifo");
     this.limit = LengthLimit.of(options);
     this.consumers = options.singleActiveConsumer === true ? new ConsumerGroup(true) : NOBODY;
-    this.expiry = options.messageTtlMs === undefined ? null : this.newExpiry();
+    const ttlMs = options.messageTtlMs;
+    this.expiry = ttlMs === undefined ? null : new HeadExpiry(ttlMs, context, this);
     this.unused =
       options.expiresMs === undefined ? null : new UnusedWatch(options.expiresMs, context.clock, this);
   }
@@ -140,7 +142,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
   offer(slot: number, pending: boolean): void {
-    if (pending || this.pending.count > 0) {
+    const drop = this.limit.atArrival(this.consumers.count, this.order.length, this.readyBytes);
+    if (drop !== null) {
+      this.context.counters.dropped[drop]++;
+      this.context.release(slot);
+    } else if (pending || this.pending.count > 0) {
       if (this.pending === NONE_PENDING) this.pending = new PendingMessages();
       this.pending.add(this.context.store.table.bodyBytes(slot));
       this.context.store.journal.pending(this, slot);
@@ -218,7 +224,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.room().add(slot, dueAt);
   }
 
-  /** Ids of all that is ready. */
   readyIds(): number[] {
     return this.order.all().map((slot) => this.context.store.table.id(slot));
   }
@@ -237,7 +242,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   // --- out ----------------------------------------------------------------------------------------
 
-  /** Something changed that may let messages move. */
   wake(): void {
     if (this.order.length > 0 && this.consumers.count > 0 && !this.scheduled) this.context.turn.soon(this);
   }
@@ -295,6 +299,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     context.store.view(slot, delivery.record);
     delivery.id = context.store.table.id(slot);
     delivery.expiresAt = context.store.table.expiresAt(slot);
+    delivery.priority = context.store.table.priority(slot);
     const count = this.deliveryCounts?.get(slot);
     delivery.redelivered = count !== undefined;
     delivery.deliveryCount = count ?? 0;
@@ -346,10 +351,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private loadAhead(): void {
     if (this.loading) return;
-    const slots: number[] = [];
-    this.behind = this.order.missingAhead(this.context.store, READ_AHEAD_BYTES, slots) || slots.length > 0;
+    const { slots, all } = missingAhead(this.order, this.context.store, READ_AHEAD_BYTES);
+    if (all) this.behind = false;
     if (slots.length === 0) return;
     this.loading = true;
+    this.behind = true;
     const first = slots[0] as number;
     const id = this.context.store.table.id(first);
     this.context.store.load(slots, (readable) => {
@@ -461,8 +467,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     return unsettledOf(this, this.context.ledgers).includes(slot);
   }
 
-  // --- expiry -------------------------------------------------------------------------------------
-
   /** Lets go of what has expired at the head. */
   expireHead(): void {
     const { expiry } = this;
@@ -479,14 +483,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** What is to know of a message that comes in; null when it does not matter. */
   private expiryOf(slot: number): HeadExpiry | null {
-    if (this.expiry === null && this.context.store.table.expiresAt(slot) !== 0)
-      this.expiry = this.newExpiry();
+    const needed = this.expiry === null && this.context.store.table.expiresAt(slot) !== 0;
+    if (needed) this.expiry = new HeadExpiry(undefined, this.context, this);
     return this.expiry;
-  }
-
-  private newExpiry(): HeadExpiry {
-    const { clock, store } = this.context;
-    return new HeadExpiry(this.declaration.options.messageTtlMs, store.table, clock, this);
   }
 
   private expireOne(slot: number): void {
@@ -518,7 +517,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   removeConsumer(consumer: Consumer): void {
     this.consumers.remove(consumer);
     this.unused?.touch();
-    if (this.consumers.count === 0 && this.declaration.autoDelete && !this.deleted) this.hooks.unused(this);
+    const abandoned = this.consumers.count === 0 && !this.deleted;
+    if (abandoned && this.declaration.autoDelete) this.hooks.unused(this);
+    else if (abandoned && this.declaration.options.volatile === true) this.empty("offline");
     else this.wake();
   }
 
@@ -529,8 +530,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     const before = this.context.clock.monotonic() - timeoutMs;
     for (const ledger of this.context.ledgers) ledger.returnLate(this, before);
   }
-
-  // --- life ---------------------------------------------------------------------------------------
 
   touch(): void {
     this.unused?.touch();

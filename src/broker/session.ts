@@ -1,4 +1,5 @@
 import type { Table } from "../message/values.ts";
+import type { GroupControl } from "./groups/types.ts";
 import type { StreamControl } from "./stream/types.ts";
 import type {
   CommitWaiter,
@@ -29,6 +30,8 @@ export interface Session {
   readonly namespace: string;
   readonly user: string;
   readonly owner: Owner;
+  /** Groups of readers of this namespace's streams. */
+  readonly groups: GroupControl;
   /** The namespace's streams. */
   readonly streams: StreamControl;
 

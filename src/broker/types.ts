@@ -124,6 +124,8 @@ export interface StoredMessage {
   readonly id: number;
   /** Milliseconds since the epoch after which it must not be delivered (its own time to live); 0 = never. */
   readonly expiresAt: number;
+  /** 0 when it has none. */
+  readonly priority: number;
 }
 
 /** A message on its way out. One reused instance: read it during the call only. */
@@ -278,6 +280,8 @@ export interface QueueHost {
   deleteQueue(queue: QueueHandle): number;
   /** Drops the ready messages; returns how many. */
   purgeQueue(queue: QueueHandle): number;
+  /** A namespace is deleted, and its queues are: so is whatever else was kept for it. */
+  forgetNamespace(name: string): void;
   /** Note of use without a consumer (declare, get), for expiry. */
   touchQueue(queue: QueueHandle): void;
 }
@@ -296,6 +300,8 @@ export interface Route {
   readonly dynamic: boolean;
   /** A delaying exchange is, or may be, on the way: messages with a positive delay wait there. */
   readonly delaying: boolean;
+  /** Set: a message gets this one's exchange and routing key, and goes its way. */
+  readonly redirect?: Route;
 }
 
 /** What a dynamic route may ask of a message. */

@@ -2,7 +2,7 @@ import { request } from "node:http";
 import { afterEach, describe, expect, test } from "vitest";
 import { type ClientOptions, WebSocket } from "ws";
 import type { Listener } from "./listener.ts";
-import { closeAll, listen, Words } from "./testing/echo.ts";
+import { Client, closeAll, listen, Words } from "./testing/echo.ts";
 import type { WebSocketOptions } from "./websocket-entrance.ts";
 
 const sockets: WebSocket[] = [];
@@ -13,7 +13,11 @@ afterEach(async () => {
 
 const MiB = 1024 * 1024;
 
-async function serve(options: Partial<WebSocketOptions> = {}, acceptor = new Words()) {
+async function serve(
+  options: Partial<WebSocketOptions> = {},
+  acceptor = new Words(),
+  handshakeMsMax = 10_000,
+) {
   const budget = { open: 0, max: 10 };
   const text = { paths: ["/text", "/"], subprotocols: ["v2.text", "v1.text"], text: true };
   const binary = { paths: ["/binary"], subprotocols: ["binary"], text: false };
@@ -26,7 +30,7 @@ async function serve(options: Partial<WebSocketOptions> = {}, acceptor = new Wor
       ],
       webSocket: { origins: null, messageBytesMax: MiB, ...options },
     },
-    { budget },
+    { budget, handshakeMsMax },
   );
   return { listener, acceptor, budget };
 }
@@ -155,6 +159,14 @@ describe("the handshake", () => {
     const { listener, acceptor } = await serve();
     await opened(listener, "/text", [], { headers: { "X-Forwarded-For": "203.0.113.7" } });
     expect(acceptor.transports[0]!.loopback).toBe(false);
+  });
+
+  test("that never ends is cut", async () => {
+    const { listener, budget } = await serve({}, new Words(), 50);
+    const slow = new Client(listener);
+    slow.socket.write("GET /text HTTP/1.1\r\nHost: x\r\n");
+    await slow.gone;
+    while (budget.open > 0) await new Promise(setImmediate);
   });
 
   test("that is malformed leaves nothing behind", async () => {

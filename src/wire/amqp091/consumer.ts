@@ -191,7 +191,8 @@ export class AmqpConsumer implements ConsumerSink {
     method.raw(record.bytes, routingAt, routingAt + routingLength);
     method.octet(FRAME_END);
     const { outbox, bodyPartBytesMax } = this.link;
-    sendRecord(outbox, this.channel, bodyPartBytesMax, method, record, deliveryCount);
+    const { readers } = this.link.context;
+    sendRecord(outbox, this.channel, bodyPartBytesMax, method, record, deliveryCount, readers);
   }
 }
 

@@ -128,11 +128,11 @@ function isQuorum(declared: Table | null): boolean {
 }
 
 function keep(delivery: Delivery): Delivery {
-  const { record, id, expiresAt, retained, tag, redelivered, deliveryCount, queue } = delivery;
+  const { record, id, expiresAt, priority, retained, tag, redelivered, deliveryCount, queue } = delivery;
   const copy = new RecordView();
   copy.bytes = record.bytes.slice(record.offset, record.offset + record.length);
   copy.length = record.length;
-  return { record: copy, id, expiresAt, retained, tag, redelivered, deliveryCount, queue };
+  return { record: copy, id, expiresAt, priority, retained, tag, redelivered, deliveryCount, queue };
 }
 
 function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
@@ -154,7 +154,7 @@ function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
   const count = isQuorum(session.declaredArguments("queue", delivery.queue))
     ? delivery.deliveryCount
     : NO_DELIVERY_COUNT;
-  sendRecord(link.outbox, channel.number, link.bodyPartBytesMax, method, record, count);
+  sendRecord(link.outbox, channel.number, link.bodyPartBytesMax, method, record, count, link.context.readers);
 }
 
 export function basicAck(channel: Channel, tag: number, multiple: boolean): void {
