@@ -1,7 +1,10 @@
+import { resolve } from "node:path";
 import type { ClientPort, Settings } from "./config.ts";
+import { dataDirectoryOf } from "./engines.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
 import { kafka } from "./wire/kafka/index.ts";
+import { mqtt } from "./wire/mqtt/index.ts";
 import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
 import { stomp } from "./wire/stomp/index.ts";
 
@@ -32,9 +35,24 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
       requestBytesMax: all.kafkaMaxRequestBytes,
       idleMsMax: all.kafkaIdleTimeout,
       anonymousUser: all.kafkaAnonymousUser,
+      saslMechanisms: all.kafkaSaslMechanisms,
+      replicationStrict: all.kafkaReplicationFactor !== "any",
+      logDir: logDirOf(all),
     }),
     listenerOptions: (all, port) => ({
       advertised: port === "kafkasPort" ? all.kafkasAdvertised : all.kafkaAdvertised,
+    }),
+  }),
+  entry({
+    protocol: mqtt,
+    ports: ["mqttPort", "mqttsPort"],
+    settings: (all) => ({
+      anonymousUser: all.mqttAnonymousUser,
+      receiveMax: all.mqttReceiveMax,
+      topicAliasMax: all.mqttTopicAliasMax,
+      keepAliveSecondsMax: secondsOf(all.mqttKeepAliveMax),
+      sessionExpirySecondsMax: secondsOf(all.mqttSessionExpiryMax),
+      sysIntervalMs: all.mqttSysInterval,
     }),
   }),
   entry({
@@ -60,6 +78,15 @@ interface Declaration<S> {
   /** What the protocol is given of the broker's settings, as `context.settings`. */
   readonly settings?: (all: Settings) => S;
   readonly listenerOptions?: (all: Settings, port: ClientPort) => object;
+}
+
+function secondsOf(ms: number | null): number | null {
+  return ms === null ? null : Math.floor(ms / 1000);
+}
+
+function logDirOf(all: Settings): string {
+  const directory = dataDirectoryOf(all);
+  return directory === null ? "memory" : resolve(directory);
 }
 
 /** Forgets the type of a protocol's settings once it is known that they fit. */

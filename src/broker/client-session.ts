@@ -15,6 +15,7 @@ import { SessionStreams } from "./stream/session-streams.ts";
 import type { Streams } from "./stream/streams.ts";
 import { ControlSession } from "./topology/control.ts";
 import type { Topology } from "./topology/topology.ts";
+import type { TransactionCoordinator, TransactionSpace } from "./transactions/coordinator.ts";
 import {
   type CommitWaiter,
   type ConsumeOptions,
@@ -44,8 +45,9 @@ export interface ClientSessionParts {
   readonly shard: Shard;
   readonly streams: Streams;
   readonly topology: Topology;
-  readonly access: Access;
+  readonly access: Pick<Access, "grants">;
   readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;
@@ -55,6 +57,7 @@ export interface ClientSessionParts {
 /** A client's session: the topology half is inherited, publishing and consuming are here. */
 export class ClientSession extends ControlSession implements Session {
   readonly groups: GroupSpace;
+  readonly transactions: TransactionSpace;
   readonly streams: SessionStreams;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
@@ -64,7 +67,9 @@ export class ClientSession extends ControlSession implements Session {
     super(parts);
     this.shard = parts.shard;
     this.groups = parts.groups.space(this.namespace);
+    this.transactions = parts.transactions.space(this.namespace);
     this.streams = new SessionStreams({
+      address: parts.owner.address ?? null,
       streams: parts.streams,
       grants: this.grants,
       namespace: parts.namespace,

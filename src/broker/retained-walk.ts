@@ -7,8 +7,11 @@ import type { RetainedSink, RetainedWalk, StoredMessage, TopicPattern } from "./
 
 /** Steps of all walks together in one turn: some two milliseconds. */
 const STEPS_PER_TURN = 1024;
-/** Matches that a walk gathers before it hands them out: read from disk in the order in which they lie there. */
-const WINDOW = 1024;
+/** Matches in memory that a walk gathers before it hands them out. */
+const WINDOW = 256;
+/** Matches on disk that it gathers before it reads them, stretch by stretch: keys lie there in another order than here. */
+const COLD_MAX = 128 * 1024;
+const STRETCH_BYTES = 256 * 1024;
 
 const DOLLAR = 0x24;
 
@@ -74,6 +77,11 @@ interface Frame {
   readonly states: readonly number[];
 }
 
+interface Found {
+  readonly node: number;
+  readonly id: number;
+}
+
 /** The one message that a walk hands out at a time. */
 class Shown implements StoredMessage {
   readonly record = new RecordView();
@@ -94,9 +102,12 @@ class Walk implements RetainedWalk {
   private readonly words: readonly Word[];
   private readonly guarded: boolean;
   private readonly stack: Frame[] = [];
-  /** Pinned nodes whose messages are handed out next. */
-  private window: number[] = [];
+  /** What is handed out next: nodes, and the ids of what they kept when they were found. */
+  private window: Found[] = [];
   private handed = 0;
+  /** Likewise of what has to be read first, by its stretch of the log. */
+  private readonly cold = new Map<number, Found[]>();
+  private coldCount = 0;
   private loading = false;
   private ended = false;
   private readonly shown = new Shown();
@@ -119,9 +130,9 @@ class Walk implements RetainedWalk {
   cancel(): void {
     if (this.ended) return;
     this.ended = true;
-    const { tree } = this.space;
-    for (const { next } of this.stack.splice(0)) if (next !== 0) tree.unpin(next);
-    for (const node of this.window.splice(this.handed)) tree.unpin(node);
+    for (const { next } of this.stack.splice(0)) if (next !== 0) this.space.tree.unpin(next);
+    this.window = [];
+    this.cold.clear();
   }
 
   /** Takes so many steps at most. */
@@ -131,7 +142,8 @@ class Walk implements RetainedWalk {
       if (this.handed < this.window.length) {
         if (!this.sink.writable || !this.handOut()) return;
         left--;
-      } else if (this.stack.length > 0) left -= this.gather(left);
+      } else if (this.stack.length > 0 && this.coldCount < COLD_MAX) left -= this.gather(left);
+      else if (this.coldCount > 0) this.takeStretch();
       else {
         this.ended = true;
         this.sink.finished();
@@ -142,50 +154,58 @@ class Walk implements RetainedWalk {
 
   /** False: it has to be read from disk first. */
   private handOut(): boolean {
-    const { space, shown } = this;
+    const { shown } = this;
     const { store } = this.walks;
-    const node = this.window[this.handed] as number;
-    const slot = space.current(node);
+    const slot = this.slotOf(this.window[this.handed] as Found);
     if (slot >= 0 && !store.resident(slot)) {
       this.load();
       return false;
     }
     this.handed++;
-    if (slot >= 0) {
-      store.view(slot, shown.record);
-      shown.id = store.table.id(slot);
-      shown.expiresAt = store.table.expiresAt(slot);
-      shown.priority = store.table.priority(slot);
-      this.walks.counters.delivered++;
-      this.sink.retained(shown);
-    }
-    // The sink may have cancelled, which has let go of the rest.
-    space.tree.unpin(node);
+    if (slot < 0) return true;
+    store.view(slot, shown.record);
+    shown.id = store.table.id(slot);
+    shown.expiresAt = store.table.expiresAt(slot);
+    shown.priority = store.table.priority(slot);
+    this.walks.counters.delivered++;
+    this.sink.retained(shown);
     return true;
   }
 
-  /** Reads on: in the order of the log, whatever the order in the tree. */
+  /** -1 when the message has been replaced or is gone, and when the node is another's by now. */
+  private slotOf({ node, id }: Found): number {
+    const slot = this.space.current(node);
+    return slot >= 0 && this.walks.store.table.id(slot) === id ? slot : -1;
+  }
+
+  /** Reads what comes next and is not in memory. */
   private load(): void {
-    const { space } = this;
     const { store } = this.walks;
-    const positionOf = (node: number): number => {
-      const slot = space.current(node);
-      return slot < 0 ? -1 : store.table.position(slot);
-    };
-    const rest = this.window.slice(this.handed).map((node) => ({ node, position: positionOf(node) }));
-    rest.sort((a, b) => a.position - b.position);
-    this.window = rest.map(({ node }) => node);
-    this.handed = 0;
-    const slots = this.window.map((node) => space.current(node));
-    const missing = slots.filter((slot) => slot >= 0 && !store.resident(slot));
-    const first = this.window[slots.indexOf(missing[0] as number)] as number;
+    const rest = this.window.slice(this.handed);
+    const missing = rest
+      .map((found) => this.slotOf(found))
+      .filter((slot) => slot >= 0 && !store.resident(slot));
+    const first = rest[0] as Found;
     this.loading = true;
     store.load(missing, (readable) => {
       this.loading = false;
-      // The node is pinned, unless the walk was cancelled meanwhile; what it keeps may be another message by now.
-      if (!readable && !this.ended && space.current(first) === missing[0]) space.setAside(first);
+      if (!readable && this.slotOf(first) >= 0) this.space.setAside(first.node);
       this.resume();
     });
+  }
+
+  /** Makes what was found in one stretch of the log the window, in its order. */
+  private takeStretch(): void {
+    const { table } = this.walks.store;
+    for (const [stretch, found] of this.cold) {
+      this.cold.delete(stretch);
+      this.coldCount -= found.length;
+      const placed = found.map((one) => ({ one, slot: this.slotOf(one) })).filter(({ slot }) => slot >= 0);
+      placed.sort((a, b) => table.position(a.slot) - table.position(b.slot));
+      this.window = placed.map(({ one }) => one);
+      this.handed = 0;
+      return;
+    }
   }
 
   /** Fills the window; returns how many steps it took. */
@@ -221,10 +241,7 @@ class Walk implements RetainedWalk {
   private enter(node: number, states: readonly number[]): void {
     const { tree } = this.space;
     const end = this.words.length;
-    if (states.includes(end) && tree.value(node) !== 0) {
-      tree.pin(node);
-      this.window.push(node);
-    }
+    if (states.includes(end)) this.found(node);
     const words = states.map((at) => this.words[at]).filter((word) => word !== undefined);
     if (words.some((word) => word.kind !== "literal")) this.push(node, tree.firstChild(node), false, states);
     else {
@@ -232,6 +249,22 @@ class Walk implements RetainedWalk {
       const children = words.map((word) => (word.kind === "literal" ? this.childBy(node, word.bytes) : 0));
       for (const child of new Set(children)) this.push(node, child, true, states);
     }
+  }
+
+  private found(node: number): void {
+    const { store } = this.walks;
+    const slot = this.space.current(node);
+    if (slot < 0) return;
+    const found = { node, id: store.table.id(slot) };
+    if (store.resident(slot)) {
+      this.window.push(found);
+      return;
+    }
+    const stretch = Math.floor(store.table.position(slot) / STRETCH_BYTES);
+    const there = this.cold.get(stretch);
+    if (there === undefined) this.cold.set(stretch, [found]);
+    else there.push(found);
+    this.coldCount++;
   }
 
   private childBy(node: number, word: Uint8Array): number {

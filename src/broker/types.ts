@@ -60,6 +60,8 @@ export interface ExchangeDeclaration {
 /** Who a session belongs to: exclusive queues live and die with this object's identity. */
 export interface Owner {
   readonly connectionName: string;
+  /** Where it comes from, for rules that ask for that; absent: not known. */
+  readonly address?: string;
 }
 
 // --- publishing -------------------------------------------------------------------------------
@@ -86,6 +88,8 @@ export interface Incoming {
    */
   routingStart: number;
   routingEnd: number;
+  /** Set: routing lies in here, not in `bytes`. */
+  routing?: Uint8Array | null;
   nativeStart: number;
   nativeEnd: number;
   bodyBytes: number;

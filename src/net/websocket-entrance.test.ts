@@ -20,13 +20,13 @@ async function serve(
 ) {
   const budget = { open: 0, max: 10 };
   const text = { paths: ["/text", "/"], subprotocols: ["v2.text", "v1.text"], text: true };
-  const binary = { paths: ["/binary"], subprotocols: ["binary"], text: false };
+  const binary = { paths: ["/binary", "/"], subprotocols: ["binary"], text: false };
   const listener = await listen(
     {
       kind: "websocket",
       protocols: [
+        { acceptor, webSocket: binary, options: { of: "binary" } },
         { acceptor, webSocket: text, options: { of: "text" } },
-        { acceptor, webSocket: binary },
       ],
       webSocket: { origins: null, messageBytesMax: MiB, ...options },
     },
@@ -140,12 +140,23 @@ describe("the handshake", () => {
     expect(transport).toMatchObject({ loopback: true, tls: null, remoteAddress: "127.0.0.1" });
   });
 
+  test("tells by the subprotocol who is meant where several share a path", async () => {
+    const { listener, acceptor } = await serve();
+    for (const names of [["binary"], ["v1.text"], []]) await opened(listener, "/", names);
+    expect(acceptor.transports.map((transport) => transport.listener.options)).toEqual([
+      { of: "binary" },
+      { of: "text" },
+      { of: "text" },
+    ]);
+    expect(await refusal(listener, "/", ["other"])).toContain("400");
+  });
+
   test("is refused for what is not spoken", async () => {
     const { listener } = await serve();
     expect(await refusal(listener, "/nowhere")).toContain("404");
     expect(await refusal(listener, "/text", ["mqtt"])).toContain("400");
     const response = await fetch(`http://127.0.0.1:${listener.address.port}/text`);
-    expect([response.status, await response.text()]).toEqual([426, "WebSocket at /text, /, /binary\n"]);
+    expect([response.status, await response.text()]).toEqual([426, "WebSocket at /binary, /, /text\n"]);
   });
 
   test("looks where a page comes from, if it is told to", async () => {

@@ -35,6 +35,8 @@ export interface RecordSource {
   bytes: Uint8Array;
   routingStart: number;
   routingEnd: number;
+  /** Set: routing lies in here, not in `bytes`. */
+  routing?: Uint8Array | null;
   nativeStart: number;
   nativeEnd: number;
   bodyBytes: number;
@@ -123,7 +125,7 @@ export class MessageStore {
       bytes.set(annotations, to);
       to += annotationsLength;
     }
-    copyInto(bytes, to, source.bytes, source.routingStart, routingLength);
+    copyInto(bytes, to, source.routing ?? source.bytes, source.routingStart, routingLength);
     copyInto(bytes, to + routingLength, source.bytes, source.nativeStart, nativeLength);
     // Large transient messages beyond the budget go to disk at once; small ones when their block is the oldest.
     const stored = logged || (block === null && this.largeBytes > this.largeBytesMax);

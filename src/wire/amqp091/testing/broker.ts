@@ -49,6 +49,8 @@ export class FakeBroker implements Broker {
   readonly scram = notHere;
   readonly authenticateToken = notHere;
   readonly rights = notHere;
+  readonly ownSession = notHere;
+  readonly namespaces = notHere;
 
   openSession(principal: Principal, namespace: string, owner: { connectionName: string }): Session {
     if (namespace !== "/") throw new BrokerError("namespace-not-found", "no", { name: namespace });
@@ -178,6 +180,7 @@ export class FakeLedger implements Ledger {
 export class FakeSession implements Session {
   /** This protocol has nothing to do with them. */
   readonly groups = undefined as unknown as Session["groups"];
+  readonly transactions = undefined as unknown as Session["transactions"];
   readonly namespace: string;
   readonly user: string;
   readonly owner: { connectionName: string };

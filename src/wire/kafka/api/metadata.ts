@@ -5,6 +5,7 @@ import { type Call, defineHandler, type KafkaNode, type Peer } from "../api.ts";
 import { clusterId } from "../cluster-id.ts";
 import type { Request, Response } from "../codec/api.ts";
 import { ZERO_UUID } from "../codec/schema.ts";
+import { brokerConfigs } from "../configs/broker-configs.ts";
 import { durable } from "../durable.ts";
 import { CODES, codeOf } from "../errors.ts";
 import { allowedOperations, OPERATIONS_UNASKED } from "../operations.ts";
@@ -81,7 +82,7 @@ class MetadataAnswer {
     const stream = session.streams.find(name);
     if (stream !== null) return this.described(stream);
     if (!LEGAL_NAME.test(name)) return failed(CODES.INVALID_TOPIC_EXCEPTION);
-    const { autoCreateTopics, partitionsDefault } = this.node.settings;
+    const { autoCreateTopics, partitionsDefault } = brokerConfigs(this.node);
     if (!autoCreateTopics || !this.request.allowAutoTopicCreation)
       return failed(CODES.UNKNOWN_TOPIC_OR_PARTITION);
     if (!rights.may("create", "stream", name)) return failed(CODES.TOPIC_AUTHORIZATION_FAILED);

@@ -13,6 +13,7 @@ import type { ByteRange } from "../codec/reader.ts";
 import { CODES, type CodeName } from "../errors.ts";
 import { convertUp } from "../legacy/up.ts";
 import { findPartition } from "../partitions.ts";
+import { throttleOf } from "../quotas/throttle.ts";
 import { produce } from "../schemas/produce.ts";
 
 type Answer = Response<typeof produce>;
@@ -48,12 +49,26 @@ export const produceHandler = defineHandler({
     const { acks } = request;
     const work = new ProduceWork(call);
     const answer = acks === 0 || acks === 1 || acks === -1 ? work.append(request) : refuseAll(request);
+    const throttle = throttleOf(call.node);
+    if (!throttle.idle) {
+      // Counted is what was sent, whatever became of it.
+      const throttleTimeMs = throttle.spend("producer_byte_rate", call, recordBytes(request));
+      if (acks !== 0) return work.whenDurable({ ...answer, throttleTimeMs });
+    }
     if (acks !== 0) return work.whenDurable(answer);
     // Nobody is told: a client that does not wait finds out by being hung up on, and looks for the leader anew.
     if (hasError(answer)) call.peer.close();
     return NO_ANSWER;
   },
 });
+
+function recordBytes({ topicData }: Request<typeof produce>): number {
+  let bytes = 0;
+  for (const { partitionData } of topicData) {
+    for (const { records } of partitionData) if (records !== null) bytes += records.end - records.start;
+  }
+  return bytes;
+}
 
 function refuseAll({ topicData }: Request<typeof produce>): Answer {
   return {

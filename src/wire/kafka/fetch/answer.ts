@@ -12,6 +12,7 @@ const NO_REPLICA = -1;
 export interface FetchAnswerParts {
   readonly version: number;
   readonly sessionId: number;
+  readonly throttleTimeMs: number;
   /** Those to mention; of one topic one after the other. */
   readonly targets: readonly FetchTarget[];
   /** Aborted transactions are listed. */
@@ -64,7 +65,7 @@ export function encodeFetchAnswer(parts: FetchAnswerParts): RawAnswer {
   const flexible = version >= FLEXIBLE;
   const answer = new FetchAnswer();
   writer.reset();
-  if (version >= 1) writer.int32(0);
+  if (version >= 1) writer.int32(parts.throttleTimeMs);
   if (version >= 7) {
     writer.int16(CODES.NONE);
     writer.int32(parts.sessionId);

@@ -8,6 +8,7 @@ import { type Call, LATER, type Outcome } from "../api.ts";
 import type { Request } from "../codec/api.ts";
 import { CODES, codeOf } from "../errors.ts";
 import { convertDown } from "../legacy/down.ts";
+import { throttleOf } from "../quotas/throttle.ts";
 import type { fetch } from "../schemas/fetch.ts";
 import { encodeFetchAnswer } from "./answer.ts";
 import { type FetchScope, rotate } from "./sessions.ts";
@@ -167,9 +168,11 @@ export class FetchWork implements OffsetWaiter, Task {
     const { session, incremental } = scope;
     for (const target of scope.targets) this.convert(target);
     const targets = incremental ? scope.targets.filter((target) => target.changed) : scope.targets;
+    const throttle = throttleOf(call.node);
     call.answer(
       encodeFetchAnswer({
         version: call.version,
+        throttleTimeMs: throttle.idle ? 0 : throttle.spend("consumer_byte_rate", call, recordBytes(targets)),
         sessionId: session?.id ?? 0,
         targets,
         stable: this.isolation === "stable",
@@ -195,6 +198,10 @@ export class FetchWork implements OffsetWaiter, Task {
       target.errorCode = CODES.UNSUPPORTED_COMPRESSION_TYPE;
     }
   }
+}
+
+function recordBytes(targets: readonly FetchTarget[]): number {
+  return targets.reduce((sum, target) => sum + target.recordBytes, 0);
 }
 
 function hasZstd({ pieces }: StreamSlice): boolean {
