@@ -65,7 +65,8 @@ function outgoing(message: Message) {
     ...(message.correlationId !== undefined && { correlationData: Buffer.from(message.correlationId) }),
     ...(message.replyTo !== undefined && { responseTopic: `$queue/${message.replyTo}` }),
     ...(message.expirationMs !== undefined && { messageExpiryInterval: message.expirationMs / 1000 }),
-    userProperties: user,
+    // An empty object makes MQTT.js send nothing at all.
+    ...(Object.keys(user).length > 0 && { userProperties: user }),
   };
 }
 
