@@ -9,6 +9,7 @@ import { toError } from "./disk.ts";
 import { type LogEnvironment, type LogShape, LogWriter, type PlacedBatch } from "./log-writer.ts";
 import { recoverLog } from "./recovery.ts";
 import { Segment, segmentBaseOf, segmentIndexOf } from "./segment.ts";
+import type { Slots } from "./slots.ts";
 
 /** What one log takes in a round at most, unless a single batch is larger. */
 const ROUND_BYTES_MAX = 8 << 20;
@@ -17,6 +18,8 @@ export interface FileLogOptions extends LogEnvironment, LogShape {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly loop: CommitLoop;
+  /** Shared by all logs: how many may be closing at once. */
+  readonly closing: Slots;
   readonly onFailed: (error: Error) => void;
   readonly onClosed: () => void;
 }
@@ -272,9 +275,16 @@ export class FileLog implements Log, RoundMember {
   }
 
   private async shutDown(): Promise<void> {
-    const { loop, handles } = this.options;
+    const { loop } = this.options;
     await loop.quiesce(this);
     if (this.options.durability === "memory") await loop.checkpoint();
+    await this.options.closing.use(() => this.letGo());
+    this.options.onClosed();
+    if (this.failure !== null) throw this.failure;
+  }
+
+  private async letGo(): Promise<void> {
+    const { handles } = this.options;
     this.closed = true;
     await this.syncingFull;
     try {
@@ -287,7 +297,5 @@ export class FileLog implements Log, RoundMember {
       await segment.preparing?.catch(() => {});
       await handles.evict(segment.path);
     }
-    this.options.onClosed();
-    if (this.failure !== null) throw this.failure;
   }
 }
