@@ -38,7 +38,7 @@ const httpReady = (port) =>
     () => false,
   );
 
-class BrokerProcess {
+export class BrokerProcess {
   version = "unknown";
   startSeconds = undefined;
   #child = undefined;

@@ -9,10 +9,12 @@ import {
   formatBytes,
   formatDuration,
   integer,
+  listOf,
   orOff,
   PATH_OR_NONE,
   PORT,
   TEXT,
+  TEXT_OR_NONE,
   type ValueType,
 } from "./config/value-types.ts";
 import { checkLimits, DEFAULT_LIMITS, type Limits } from "./limits.ts";
@@ -126,6 +128,14 @@ const LISTENERS = {
     default: "rabbitmq",
     help: "whose destinations and headers STOMP clients use",
   }),
+  ...ports("mqtt", "MQTT", 1883, 8883),
+  stompActivemqPort: option({
+    file: "stomp-activemq.port",
+    type: orOff(PORT),
+    default: "off",
+    help: "another port for STOMP, on which they are ActiveMQ's whatever `stomp-dialect` says",
+    listens: "plain",
+  }),
   ...ports("ws", "WebSocket", 15_675, 15_676),
   wsOrigins: option({
     file: "ws.origins",
@@ -212,11 +222,59 @@ const KAFKA = {
     default: "10m",
     help: "Kafka connections on which nothing is heard for so long are closed; clients open them again",
   }),
+  mqttAnonymousUser: option({
+    file: "mqtt.anonymous-user",
+    type: orOff(TEXT),
+    default: "guest",
+    help: "who MQTT clients are that do not log in; `guest` only on this machine, while its password is `guest`",
+  }),
+  mqttReceiveMax: option({
+    file: "mqtt.receive-max",
+    type: integer(1, 65_535),
+    default: "1000",
+    help: "messages of QoS 1 and 2 that an MQTT 5 client may have sent without an acknowledgement",
+  }),
+  mqttTopicAliasMax: option({
+    file: "mqtt.topic-alias-max",
+    type: integer(0, 65_535),
+    default: "64",
+    help: "topic aliases that an MQTT 5 client may use",
+  }),
+  mqttKeepAliveMax: option({
+    file: "mqtt.keep-alive-max",
+    type: orOff(duration(1000, 65_535_000)),
+    default: "off",
+    help: "longest keep-alive interval of MQTT 5 clients, in whole seconds; `off`: whatever they ask for",
+  }),
+  mqttSessionExpiryMax: option({
+    file: "mqtt.session-expiry-max",
+    type: orOff(duration(1000, 100 * 365 * DAY_MS)),
+    default: "off",
+    help: "longest time that the session of an absent MQTT client is kept; `off`: as long as it asks for",
+  }),
+  mqttSysInterval: option({
+    file: "mqtt.sys-interval",
+    type: orOff(duration(1000, DAY_MS)),
+    default: "10s",
+    help: "how often the statistics below the MQTT topic `$SYS/broker` are published",
+  }),
   kafkaAnonymousUser: option({
     file: "kafka.anonymous-user",
     type: orOff(TEXT),
     default: "guest",
-    help: "who Kafka clients from this machine are that do not log in; `off` makes them log in",
+    help: "who Kafka clients are that do not log in; `guest` only on this machine, while its password is `guest`",
+  }),
+  kafkaSaslMechanisms: option({
+    file: "kafka.sasl-mechanisms",
+    type: listOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"),
+    default: "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+    help: "how Kafka clients can log in; OAUTHBEARER only when `oauth.jwks` is set, too",
+  }),
+  kafkaReplicationFactor: option({
+    file: "kafka.replication-factor",
+    type: choice("any", "1"),
+    default: "any",
+    help: "which replication factors Kafka clients may ask for: there is one replica in any case",
   }),
 };
 
@@ -260,6 +318,39 @@ const ACCESS = {
     default: "guest",
     help: "password of that administrator; better set by environment or file than by flag",
     secret: true,
+  }),
+};
+
+const OAUTH = {
+  oauthJwks: option({
+    file: "oauth.jwks",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "URL or file with the keys that tokens are signed with (a JSON Web Key Set); none: no login by token",
+  }),
+  oauthIssuer: option({
+    file: "oauth.issuer",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "who must have issued a token (claim `iss`); to be set with `oauth.jwks`",
+  }),
+  oauthAudience: option({
+    file: "oauth.audience",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "whom a token must be meant for (claim `aud`); to be set with `oauth.jwks`",
+  }),
+  oauthScope: option({
+    file: "oauth.scope",
+    type: TEXT_OR_NONE,
+    default: "",
+    help: "what a token must be good for: a word that the claim `scope` must hold",
+  }),
+  oauthUserClaim: option({
+    file: "oauth.user-claim",
+    type: TEXT,
+    default: "sub",
+    help: "claim of a token that names the user, who must exist",
   }),
 };
 
@@ -343,6 +434,27 @@ const LIMITS = {
   }),
 };
 
+const STREAMS = {
+  streamRetentionTime: option({
+    file: "stream.retention-time",
+    type: orOff(duration(1000, 100 * 365 * DAY_MS)),
+    default: "168h",
+    help: "how long streams keep records that do not say so themselves; `off` for ever",
+  }),
+  streamRetentionBytes: option({
+    file: "stream.retention-bytes",
+    type: orOff(BYTES),
+    default: "off",
+    help: "how much a partition of a stream keeps that does not say so itself",
+  }),
+  streamSegmentBytes: option({
+    file: "stream.segment-bytes",
+    type: BYTES,
+    default: "1GiB",
+    help: "size at which a partition begins a new segment; old records go by whole segments",
+  }),
+};
+
 const DELIVERY = {
   consumerTimeout: option({
     file: "consumer-timeout",
@@ -371,7 +483,9 @@ export const OPTIONS = {
   ...LISTENERS,
   ...KAFKA,
   ...ACCESS,
+  ...OAUTH,
   ...LIMITS,
+  ...STREAMS,
   ...DELIVERY,
   ...LOGGING,
 };

@@ -1,7 +1,10 @@
+import { resolve } from "node:path";
 import type { ClientPort, Settings } from "./config.ts";
+import { dataDirectoryOf } from "./engines.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
 import { amqp091 } from "./wire/amqp091/index.ts";
 import { kafka } from "./wire/kafka/index.ts";
+import { mqtt } from "./wire/mqtt/index.ts";
 import type { Protocol, ProtocolContext } from "./wire/protocol.ts";
 import { stomp } from "./wire/stomp/index.ts";
 
@@ -9,6 +12,7 @@ import { stomp } from "./wire/stomp/index.ts";
  * Every protocol that is spoken. To add one:
  *
  * 1. `wire/X/index.ts` exports a `Protocol<XSettings>`; its own settings are the type parameter.
+ *    `webSocket` and `recognises` let it be spoken inside WebSockets and on the shared port, as if over any socket.
  * 2. `config.ts`, LISTENERS: `...ports("mqtt", "MQTT", 1883, 8883)` declares `mqttPort` and `mqttsPort`;
  *    beside it one `option` for each setting. `UPDATE_DOCS=1 npx vitest run test/shell/options.test.ts`.
  * 3. Here one entry, such as
@@ -31,15 +35,32 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
       requestBytesMax: all.kafkaMaxRequestBytes,
       idleMsMax: all.kafkaIdleTimeout,
       anonymousUser: all.kafkaAnonymousUser,
+      saslMechanisms: all.kafkaSaslMechanisms,
+      replicationStrict: all.kafkaReplicationFactor !== "any",
+      logDir: logDirOf(all),
     }),
     listenerOptions: (all, port) => ({
       advertised: port === "kafkasPort" ? all.kafkasAdvertised : all.kafkaAdvertised,
     }),
   }),
   entry({
+    protocol: mqtt,
+    ports: ["mqttPort", "mqttsPort"],
+    settings: (all) => ({
+      anonymousUser: all.mqttAnonymousUser,
+      receiveMax: all.mqttReceiveMax,
+      topicAliasMax: all.mqttTopicAliasMax,
+      keepAliveSecondsMax: secondsOf(all.mqttKeepAliveMax),
+      sessionExpirySecondsMax: secondsOf(all.mqttSessionExpiryMax),
+      sysIntervalMs: all.mqttSysInterval,
+    }),
+  }),
+  entry({
     protocol: stomp,
-    ports: ["stompPort", "stompsPort"],
-    listenerOptions: ({ stompDialect }) => ({ dialect: stompDialect }),
+    ports: ["stompPort", "stompsPort", "stompActivemqPort"],
+    listenerOptions: ({ stompDialect }, port) => ({
+      dialect: port === "stompActivemqPort" ? "activemq" : stompDialect,
+    }),
   }),
 ];
 
@@ -57,6 +78,15 @@ interface Declaration<S> {
   /** What the protocol is given of the broker's settings, as `context.settings`. */
   readonly settings?: (all: Settings) => S;
   readonly listenerOptions?: (all: Settings, port: ClientPort) => object;
+}
+
+function secondsOf(ms: number | null): number | null {
+  return ms === null ? null : Math.floor(ms / 1000);
+}
+
+function logDirOf(all: Settings): string {
+  const directory = dataDirectoryOf(all);
+  return directory === null ? "memory" : resolve(directory);
 }
 
 /** Forgets the type of a protocol's settings once it is known that they fit. */

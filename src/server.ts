@@ -4,6 +4,7 @@ import { Arena } from "./base/arena.ts";
 import { type Clock, SystemClock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import { Turn } from "./base/turn.ts";
+import type { StreamConfig, TokenVerifier } from "./broker/index.ts";
 import { openBroker, type RunningBroker } from "./broker/open.ts";
 import { namesAdmin, type Settings } from "./config.ts";
 import { dataDirectoryOf, openEngine } from "./engines.ts";
@@ -88,6 +89,8 @@ export class Server {
       ...(namesAdmin(settings) && {
         initialUser: { name: settings.adminUser, password: settings.adminPassword },
       }),
+      ...(await tokenOptions(settings, logger)),
+      streamDefaults: streamDefaults(settings),
       readers,
       consumerTimeoutMs: settings.consumerTimeout,
       quorumDeliveryLimit: settings.quorumDeliveryLimit ?? -1,
@@ -153,4 +156,24 @@ export class Server {
     }
     if (failures.length > 0) throw new AggregateError(failures, "not everything closed cleanly");
   }
+}
+
+/** Login by token, when it is set up. */
+async function tokenOptions(settings: Settings, logger: Logger): Promise<{ tokens?: TokenVerifier }> {
+  const { oauthJwks: keys, oauthIssuer: issuer, oauthAudience: audience } = settings;
+  if (keys === null) return {};
+  if (issuer === null || audience === null) {
+    logger.warn({}, "oauth-issuer and oauth-audience are not both set: tokens meant for others are accepted");
+  }
+  const { JwtVerifier } = await import("./broker/access/tokens.ts");
+  const { oauthScope: scope, oauthUserClaim: userClaim } = settings;
+  return { tokens: new JwtVerifier({ keys, issuer, audience, scope, userClaim }) };
+}
+
+function streamDefaults(settings: Settings): Partial<StreamConfig> {
+  return {
+    retentionMs: settings.streamRetentionTime ?? -1,
+    retentionBytes: settings.streamRetentionBytes ?? -1,
+    segmentBytes: settings.streamSegmentBytes,
+  };
 }

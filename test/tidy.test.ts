@@ -20,7 +20,7 @@ const ROOMS: readonly [room: RegExp, mayImport: RegExp, packages: readonly strin
   [/^src\/net\//, /^src\/(net|base)\/|^src\/limits\.ts$/, ["ws"]],
   [/^src\/message\//, /^src\/(message|base)\//, ["fzstd"]],
   [/^src\/engine\//, /^src\/(engine|base)\//, []],
-  [/^src\/broker\//, /^src\/(broker|base|message)\/|^src\/limits\.ts$|^src\/engine\/engine\.ts$/, []],
+  [/^src\/broker\//, /^src\/(broker|base|message)\/|^src\/limits\.ts$|^src\/engine\/engine\.ts$/, ["jose"]],
   [/^src\/cluster\//, /^src\/(cluster|base)\/|^src\/engine\/engine\.ts$|^src\/broker\/ownership\.ts$/, []],
   [/^src\/wire\/protocol\.ts$/, /^src\/(base|net|message)\/|^src\/limits\.ts$|^src\/broker\/index\.ts$/, []],
   ...["amqp091", "kafka", "mqtt", "stomp"].map((name): [RegExp, RegExp, string[]] => [

@@ -4,6 +4,8 @@ import { RecordView } from "../message/record.ts";
 import { DELAY_HOLDER_ID, type DelayRoom } from "./delay.ts";
 import type { Disposer } from "./disposer.ts";
 import type { Holders, MessageHolder } from "./holders.ts";
+import type { Notes } from "./notes.ts";
+import { RetainedSpace } from "./retained.ts";
 import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, ENQUEUE_MOVED, type EnqueueHead } from "./store/heads.ts";
 import type { MessageStore } from "./store/message-store.ts";
 
@@ -23,10 +25,13 @@ export class Cleaner implements Task {
   private readonly log: Log;
   private readonly turn: Turn;
   private readonly delays: DelayRoom;
+  private readonly notes: Notes;
   private readonly disposer: Disposer;
   private readonly storedBytesMin: number;
   private slots: number[] = [];
   private scan: Generator<number[]> | null = null;
+  /** Comes after the messages. */
+  private noteScan: Generator<void> | null = null;
   private from = 0;
   private loading = false;
   private readonly record = new RecordView();
@@ -39,6 +44,7 @@ export class Cleaner implements Task {
     log: Log;
     turn: Turn;
     delays: DelayRoom;
+    notes: Notes;
     disposer: Disposer;
     storedBytesMin?: number | undefined;
   }) {
@@ -47,13 +53,14 @@ export class Cleaner implements Task {
     this.log = parts.log;
     this.turn = parts.turn;
     this.delays = parts.delays;
+    this.notes = parts.notes;
     this.disposer = parts.disposer;
     this.storedBytesMin = parts.storedBytesMin ?? STORED_BYTES_MIN;
   }
 
   /** Starts a pass when it is worth it. Call now and then. */
   check(): void {
-    if (this.scan !== null) return;
+    if (this.scan !== null || this.noteScan !== null) return;
     const stored = this.log.storedBytes;
     const { regions } = this.store;
     const oldest = regions.oldestLive();
@@ -74,6 +81,10 @@ export class Cleaner implements Task {
 
   run(): void {
     if (this.loading) return;
+    if (this.noteScan !== null) {
+      this.carryNotes(this.noteScan);
+      return;
+    }
     if (this.disposer.busy) {
       // What was purged but is not let go yet must not be written again: it would come back.
       this.turn.soon(this);
@@ -98,7 +109,8 @@ export class Cleaner implements Task {
     const next = this.scan?.next();
     if (next === undefined || next.done === true) {
       this.scan = null;
-      this.store.journal.commit(false);
+      this.noteScan = this.notes.carry(this.from, this.from + this.store.regions.regionBytes);
+      this.turn.soon(this);
       return false;
     }
     // Lowest position last, where it is popped first: disk reads go forward.
@@ -107,6 +119,13 @@ export class Cleaner implements Task {
     if (this.slots.length > 0) return true;
     this.turn.soon(this);
     return false;
+  }
+
+  private carryNotes(scan: Generator<void>): void {
+    if (scan.next().done === true) {
+      this.noteScan = null;
+      this.store.journal.commit(false);
+    } else this.turn.soon(this);
   }
 
   /** The slot may have been freed and taken again since it was found. */
@@ -134,6 +153,12 @@ export class Cleaner implements Task {
     const persistent = this.record.persistent;
     const position = this.store.move(slot);
     this.moved++;
+    const [holder] = holders;
+    if (holder instanceof RetainedSpace) {
+      holder.carried(slot);
+      journal.commit(true);
+      return;
+    }
     if (!persistent || holders.length === 0) return;
     const delayed = holders[0]?.id === DELAY_HOLDER_ID;
     const head: EnqueueHead = {

@@ -3,32 +3,38 @@ import type { Durability } from "../engine/engine.ts";
 import type { Annotations } from "../message/record.ts";
 import type { Access } from "./access/access.ts";
 import type { Consumer } from "./consumer.ts";
+import type { Groups } from "./groups/groups.ts";
+import type { GroupSpace } from "./groups/space.ts";
 import type { Principal } from "./index.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Queue } from "./queue.ts";
+import { Readdressed } from "./redirect.ts";
 import type { Session } from "./session.ts";
 import type { Shard } from "./shard.ts";
 import { SessionStreams } from "./stream/session-streams.ts";
 import type { Streams } from "./stream/streams.ts";
 import { ControlSession } from "./topology/control.ts";
 import type { Topology } from "./topology/topology.ts";
-import type {
-  CommitWaiter,
-  ConsumeOptions,
-  ConsumerSink,
-  Delivery,
-  Incoming,
-  LedgerHandle,
-  Notebook,
-  Owner,
-  QueueCounts,
-  QueueDeclaration,
-  QueueHandle,
-  RetainedSink,
-  RetainedWalk,
-  Route,
-  StoredMessage,
-  TopicPattern,
+import type { TransactionCoordinator, TransactionSpace } from "./transactions/coordinator.ts";
+import {
+  type CommitWaiter,
+  type ConsumeOptions,
+  type ConsumerSink,
+  type Delivery,
+  type Incoming,
+  type LedgerHandle,
+  type Notebook,
+  type Owner,
+  PUBLISH_PENDING,
+  PUBLISH_REFUSED,
+  type QueueCounts,
+  type QueueDeclaration,
+  type QueueHandle,
+  type RetainedSink,
+  type RetainedWalk,
+  type Route,
+  type StoredMessage,
+  type TopicPattern,
 } from "./types.ts";
 
 /** Weakest first. */
@@ -38,7 +44,9 @@ export interface ClientSessionParts {
   readonly shard: Shard;
   readonly streams: Streams;
   readonly topology: Topology;
-  readonly access: Access;
+  readonly access: Pick<Access, "grants">;
+  readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;
@@ -47,6 +55,8 @@ export interface ClientSessionParts {
 
 /** A client's session: the topology half is inherited, publishing and consuming are here. */
 export class ClientSession extends ControlSession implements Session {
+  readonly groups: GroupSpace;
+  readonly transactions: TransactionSpace;
   readonly streams: SessionStreams;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
@@ -55,7 +65,10 @@ export class ClientSession extends ControlSession implements Session {
   constructor(parts: ClientSessionParts) {
     super(parts);
     this.shard = parts.shard;
+    this.groups = parts.groups.space(this.namespace);
+    this.transactions = parts.transactions.space(this.namespace);
     this.streams = new SessionStreams({
+      address: parts.owner.address ?? null,
       streams: parts.streams,
       grants: this.grants,
       namespace: parts.namespace,
@@ -77,6 +90,17 @@ export class ClientSession extends ControlSession implements Session {
   }
 
   publish(route: Route, message: Incoming): number {
+    const { redirect } = route;
+    if (redirect !== undefined) return this.publish(redirect, new Readdressed(message, redirect));
+    const result = this.send(route, message);
+    // What a queue refused was refused as a whole: the publisher is told so, and sends it again.
+    if (message.retain !== true || route.routingKey === "" || (result & PUBLISH_REFUSED) !== 0) return result;
+    const { expirationMs } = message;
+    const kept = this.shard.retained.put(this.namespace, route.routingKey, message, null, expirationMs);
+    return kept ? result | PUBLISH_PENDING : result;
+  }
+
+  private send(route: Route, message: Incoming): number {
     const { copies, blindCopies } = message;
     const plain = copies === null && blindCopies === null;
     if (route.delaying && message.delayMs > 0) {
@@ -129,24 +153,25 @@ export class ClientSession extends ControlSession implements Session {
     this.readable(queue).get(noAck, ledger as Ledger, done);
   }
 
-  forward(_queue: string, _message: StoredMessage, _retained: boolean): number {
-    throw new Error("not implemented yet");
+  forward(queue: string, message: StoredMessage, retained: boolean): number {
+    return this.shard.publisher.forward(this.writable(queue), message, retained);
   }
 
-  retained(_exchange: string, _pattern: TopicPattern, _sink: RetainedSink): RetainedWalk {
-    throw new Error("not implemented yet");
+  retained(exchange: string, pattern: TopicPattern, sink: RetainedSink): RetainedWalk {
+    this.checkTopicReading(exchange, pattern.pattern);
+    return this.shard.retained.walk(this.namespace, pattern, sink);
   }
 
   get retainedCount(): number {
-    return 0;
+    return this.shard.retained.countOf(this.namespace);
   }
 
-  notebook(_name: string): Notebook {
-    throw new Error("not implemented yet");
+  notebook(name: string): Notebook {
+    return this.shard.notes.notebook(this.namespace, name);
   }
 
-  notebooks(_prefix: string): Iterable<string> {
-    return [];
+  notebooks(prefix: string): Iterable<string> {
+    return this.shard.notes.names(this.namespace, prefix);
   }
 
   override close(): void {
@@ -157,6 +182,10 @@ export class ClientSession extends ControlSession implements Session {
 
   private readable(name: string): Queue {
     return this.queueForReading(name) as Queue;
+  }
+
+  private writable(name: string): Queue {
+    return this.queueForWriting(name) as Queue;
   }
 }
 

@@ -6,6 +6,7 @@ export class MutableDelivery implements Delivery {
   readonly record = new RecordView();
   id = 0;
   expiresAt = 0;
+  priority = 0;
   tag = 0;
   redelivered = false;
   deliveryCount = 0;

@@ -7,10 +7,12 @@ import type { Owner } from "./types.ts";
 
 export * from "./access/types.ts";
 export type { AlarmListener } from "./alarms.ts";
+export * from "./groups/types.ts";
 export type { Session } from "./session.ts";
 export type { SettingsStore } from "./settings.ts";
 export type { BrokerStats, Counters } from "./stats.ts";
 export * from "./stream/types.ts";
+export * from "./transactions/types.ts";
 export type { ConsumerHandle as Consumer, LedgerHandle as Ledger } from "./types.ts";
 export * from "./types.ts";
 
@@ -43,6 +45,13 @@ export interface Broker {
   rights(principal: Principal, namespace: string, address: string): Rights;
   /** @throws BrokerError namespace-not-found, namespace-refused */
   openSession(principal: Principal, namespace: string, owner: Owner): Session;
+  /**
+   * A session of the broker's own, which may do everything: for what a protocol has to do when the user that it
+   * is done for is not there. @throws BrokerError namespace-not-found
+   */
+  ownSession(namespace: string, owner: Owner): Session;
+  /** Names of all namespaces. */
+  namespaces(): readonly string[];
   /** What protocols keep for themselves. */
   readonly settings: SettingsStore;
   /** Runs `done` when all changes of topology, users and settings so far are durable; at once when nothing is pending. */

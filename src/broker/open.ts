@@ -7,10 +7,13 @@ import type { Durability, Engine, EngineObserver } from "../engine/engine.ts";
 import type { Limits } from "../limits.ts";
 import type { RecordReaders } from "../message/reader.ts";
 import { Access } from "./access/access.ts";
+import { FULL_PERMISSIONS, Grants } from "./access/grants.ts";
+import { Rules } from "./access/rules.ts";
 import type { Rights, ScramExchange, ScramMechanism, TokenLogin, TokenVerifier } from "./access/types.ts";
 import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
 import type { QueueFinder } from "./dead-letter.ts";
+import { Groups } from "./groups/groups.ts";
 import type { Broker, Credentials, Principal } from "./index.ts";
 import { parkingLotDeclaration } from "./parking.ts";
 import type { Queue } from "./queue.ts";
@@ -20,7 +23,9 @@ import { Shard } from "./shard.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
+import type { StreamConfig } from "./stream/types.ts";
 import { Topology } from "./topology/topology.ts";
+import { TransactionCoordinator } from "./transactions/coordinator.ts";
 import type { Owner, QueueHandle } from "./types.ts";
 
 export interface BrokerOptions {
@@ -33,6 +38,8 @@ export interface BrokerOptions {
   readonly durability: Durability;
   /** First administrator of a new data directory; absent: guest/guest, from loopback only. */
   readonly initialUser?: { readonly name: string; readonly password: string };
+  /** What streams are that say nothing else; absent: see `stream/config.ts`. */
+  readonly streamDefaults?: Partial<Omit<StreamConfig, "durability">>;
   /** Absent: nobody can log in with a token. */
   readonly tokens?: TokenVerifier;
   /** Acknowledgement timeout of queues that do not set one; null = none. */
@@ -81,6 +88,7 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
       logger,
       durability: engine.durability === "memory" ? "memory" : options.durability,
       producerExpiryMs: PRODUCER_EXPIRY_MS,
+      defaults: options.streamDefaults ?? {},
     },
     new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
   );
@@ -92,7 +100,38 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
   });
   await shard.recover();
   await streams.recover();
-  return new RunningBroker(options, shard, streams, topology, access);
+  const groups = new Groups({
+    meta: engine.meta,
+    clock,
+    streams: { idOf: (namespace, stream) => streams.find(namespace, stream)?.id ?? null },
+  });
+  const transactions = new TransactionCoordinator({
+    meta: engine.meta,
+    clock,
+    logger,
+    groups,
+    streams,
+    coordinatorEpoch: engine.epoch,
+  });
+  return new RunningBroker(options, { shard, streams, topology, access, groups, transactions });
+}
+
+interface BrokerParts {
+  readonly shard: Shard;
+  readonly streams: Streams;
+  readonly topology: Topology;
+  readonly access: Access;
+  readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
+}
+
+/** Users always have a name. */
+const OWN_PRINCIPAL: Principal = { user: "", tags: [] };
+
+function ownGrants(user: string, namespace: string): Grants {
+  const grants = new Grants(user, namespace, { rules: new Rules(), isAdministrator: () => true });
+  grants.set(FULL_PERMISSIONS);
+  return grants;
 }
 
 /** A broker that serves. */
@@ -101,6 +140,8 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly streams: Streams;
   readonly topology: Topology;
   readonly access: Access;
+  readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
@@ -110,12 +151,15 @@ export class RunningBroker implements Broker, EngineObserver {
   private writtenBytes = 0;
   private onRound: (seconds: number) => void = () => {};
 
-  constructor(options: BrokerOptions, shard: Shard, streams: Streams, topology: Topology, access: Access) {
+  constructor(options: BrokerOptions, parts: BrokerParts) {
+    const { shard, streams, topology, access, groups, transactions } = parts;
     this.options = options;
     this.shard = shard;
     this.streams = streams;
     this.topology = topology;
     this.access = access;
+    this.groups = groups;
+    this.transactions = transactions;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -178,15 +222,30 @@ export class RunningBroker implements Broker, EngineObserver {
   }
 
   openSession(principal: Principal, namespace: string, owner: Owner): Session {
+    return this.addSession(this.access, principal, namespace, owner);
+  }
+
+  ownSession(namespace: string, owner: Owner): Session {
+    return this.addSession({ grants: ownGrants }, OWN_PRINCIPAL, namespace, owner);
+  }
+
+  namespaces(): readonly string[] {
+    return Array.from(this.topology.namespaces(), ({ name }) => name);
+  }
+
+  private addSession(
+    access: Pick<Access, "grants">,
+    principal: Principal,
+    namespace: string,
+    owner: Owner,
+  ): Session {
+    const { shard, topology, streams, groups, transactions } = this;
+    const closed = (gone: ClientSession): void => {
+      this.sessions.delete(gone);
+    };
     const session = new ClientSession({
-      shard: this.shard,
-      streams: this.streams,
-      topology: this.topology,
-      access: this.access,
-      principal,
-      namespace,
-      owner,
-      closed: (gone) => this.sessions.delete(gone),
+      ...{ shard, streams, topology, groups, transactions, access },
+      ...{ principal, namespace, owner, closed },
     });
     this.sessions.add(session);
     return session;
@@ -235,6 +294,7 @@ export class RunningBroker implements Broker, EngineObserver {
       messagesReady: ready,
       messagesUnacked: unacked,
       messagesWaiting: waiting,
+      messagesRetained: shard.retained.count,
       published: counters.published,
       publishedBytes: counters.publishedBytes,
       confirmed: counters.confirmed,
@@ -265,6 +325,8 @@ export class RunningBroker implements Broker, EngineObserver {
   async close(): Promise<void> {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
+    this.groups.stop();
+    this.transactions.stop();
     await this.access.idle();
     await this.streams.close();
     await this.shard.close();

@@ -7,12 +7,21 @@ export class LengthLimit {
   /** The newest message is refused; else the oldest goes. */
   private readonly refusing: boolean;
   readonly set: boolean;
+  private readonly volatile: boolean;
 
-  constructor({ lengthMax, lengthBytesMax, overflow }: QueueOptions) {
+  constructor({ lengthMax, lengthBytesMax, overflow, volatile }: QueueOptions) {
+    this.volatile = volatile === true;
     this.count = lengthMax ?? Number.POSITIVE_INFINITY;
     this.bytes = lengthBytesMax ?? Number.POSITIVE_INFINITY;
-    this.refusing = overflow !== undefined && overflow !== "drop-head";
-    this.set = lengthMax !== undefined || lengthBytesMax !== undefined;
+    this.refusing = !this.volatile && overflow !== undefined && overflow !== "drop-head";
+    this.set = !this.volatile && (lengthMax !== undefined || lengthBytesMax !== undefined);
+  }
+
+  /** Why a message that has come to a volatile queue goes at once, or null. */
+  atArrival(consumers: number, count: number, bytes: number): "offline" | "slow" | null {
+    if (!this.volatile) return null;
+    if (consumers === 0) return "offline";
+    return count >= this.count || bytes >= this.bytes ? "slow" : null;
   }
 
   /** A queue that holds so much takes no more. */

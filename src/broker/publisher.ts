@@ -1,10 +1,17 @@
 import type { Clock } from "../base/clock.ts";
+import { FLAG_RETAINED, RECORD_HEADER_BYTES } from "../message/record.ts";
 import type { Holders } from "./holders.ts";
 import type { Queue } from "./queue.ts";
 import type { Counters } from "./stats.ts";
 import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, enqueueHead } from "./store/heads.ts";
 import type { MessageStore, RecordSource } from "./store/message-store.ts";
-import { PUBLISH_DONE, PUBLISH_PENDING, PUBLISH_REFUSED, PUBLISH_UNROUTED } from "./types.ts";
+import {
+  PUBLISH_DONE,
+  PUBLISH_PENDING,
+  PUBLISH_REFUSED,
+  PUBLISH_UNROUTED,
+  type StoredMessage,
+} from "./types.ts";
 
 /** Where messages go that queues refuse or push out. */
 export interface Overflow {
@@ -63,7 +70,7 @@ export class Publisher {
   ): number {
     if (queues.length === 1) {
       const queue = queues[0] as Queue;
-      if (queue.accepts) return this.toOne(queue, source, annotations, expirationMs);
+      if (queue.accepts) return this.toOne(queue, source, annotations, expirationMs, 0);
       this.refuse(queue, source, annotations);
       return PUBLISH_REFUSED;
     }
@@ -81,14 +88,51 @@ export class Publisher {
     return this.toMany(taking, source, annotations, expirationMs);
   }
 
+  /**
+   * Puts a stored message, which is in memory, into a queue: a copy of the same bytes under a new id, with
+   * what is left of its time to live.
+   */
+  forward(queue: Queue, message: StoredMessage, retained: boolean): number {
+    const { messages, counters } = this;
+    const { record } = message;
+    const source: RecordSource = {
+      origin: record.origin,
+      bytes: record.bytes,
+      routingStart: record.routingOffset,
+      routingEnd: record.nativeOffset,
+      nativeStart: record.nativeOffset,
+      nativeEnd: record.end,
+      bodyBytes: record.bodyBytes,
+      persistent: record.persistent,
+      priority: message.priority,
+    };
+    counters.published++;
+    counters.publishedBytes += source.bodyBytes;
+    if (!queue.accepts) {
+      this.refuse(queue, source, null);
+      return PUBLISH_REFUSED;
+    }
+    const annotationsAt = record.offset + RECORD_HEADER_BYTES;
+    const annotations =
+      record.annotationsLength === 0 ? null : record.bytes.slice(annotationsAt, record.routingOffset);
+    const expirationMs = message.expiresAt === 0 ? -1 : Math.max(0, message.expiresAt - this.clock.now());
+    // Room for the copy must not be made by letting go of the original.
+    const held = messages.hold(record);
+    const flags = retained || record.retained ? FLAG_RETAINED : 0;
+    const result = this.toOne(queue, source, annotations, expirationMs, flags);
+    messages.letGo(held);
+    return result;
+  }
+
   private toOne(
     queue: Queue,
     source: RecordSource,
     annotations: Uint8Array | null,
     expirationMs: number,
+    flags: number,
   ): number {
     const logged = source.persistent && queue.logged;
-    const slot = this.messages.put(source, annotations, logged);
+    const slot = this.messages.put(source, annotations, logged, flags);
     this.holders.one(slot, queue);
     const timed = queue.declaration.options.messageTtlMs !== undefined;
     if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);

@@ -11,6 +11,7 @@ import { LengthLimit } from "./overflow.ts";
 import { PendingMessages } from "./pending.ts";
 import type { QueueContext } from "./queue-context.ts";
 import { QueueOrder } from "./queue-order.ts";
+import { missingAhead } from "./read-ahead.ts";
 import { RetryRoom } from "./retry.ts";
 import type { DropReason } from "./stats.ts";
 import type {
@@ -85,7 +86,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.hooks = hooks;
     this.context = context;
     this.delivery = delivery;
-    this.logged = declaration.durable && owner === null;
+    this.logged = declaration.durable && owner === null && options.volatile !== true;
     const durability = options.durability ?? context.durability;
     this.writeBehind = durability === "memory";
     this.synced = durability === "fsync";
@@ -137,7 +138,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
   offer(slot: number, pending: boolean): void {
-    if (pending || this.pending.count > 0) {
+    const drop = this.limit.atArrival(this.consumers.count, this.order.length, this.readyBytes);
+    if (drop !== null) {
+      this.context.counters.dropped[drop]++;
+      this.context.release(slot);
+    } else if (pending || this.pending.count > 0) {
       this.pending.add(this.context.store.table.bodyBytes(slot));
       this.context.store.journal.pending(this, slot);
     } else this.admit(slot);
@@ -286,6 +291,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     context.store.view(slot, delivery.record);
     delivery.id = context.store.table.id(slot);
     delivery.expiresAt = context.store.table.expiresAt(slot);
+    delivery.priority = context.store.table.priority(slot);
     const count = this.deliveryCounts?.get(slot);
     delivery.redelivered = count !== undefined;
     delivery.deliveryCount = count ?? 0;
@@ -342,7 +348,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private loadAhead(): void {
     if (this.loading) return;
-    const slots = this.missingAhead();
+    const { slots, all } = missingAhead(this.order, this.context.store, READ_AHEAD_BYTES);
+    if (all) this.behind = false;
     if (slots.length === 0) return;
     this.loading = true;
     this.behind = true;
@@ -356,20 +363,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       }
       this.wake();
     });
-  }
-
-  /** What the consumers will soon want and is not in memory. Clears `behind` when all of the queue is. */
-  private missingAhead(): number[] {
-    const { store } = this.context;
-    const slots: number[] = [];
-    let budget = READ_AHEAD_BYTES;
-    this.order.visitAhead((slot) => {
-      budget -= store.table.length(slot);
-      if (!store.resident(slot)) slots.push(slot);
-      return budget > 0;
-    });
-    if (slots.length === 0 && budget > 0) this.behind = false;
-    return slots;
   }
 
   // --- settling -----------------------------------------------------------------------------------
@@ -514,7 +507,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   removeConsumer(consumer: Consumer): void {
     this.consumers.remove(consumer);
     this.unused?.touch();
-    if (this.consumers.count === 0 && this.declaration.autoDelete && !this.deleted) this.hooks.unused(this);
+    const abandoned = this.consumers.count === 0 && !this.deleted;
+    if (abandoned && this.declaration.autoDelete) this.hooks.unused(this);
+    else if (abandoned && this.declaration.options.volatile === true) this.empty("offline");
     else this.wake();
   }
 

@@ -1,20 +1,26 @@
 import type { Log } from "../engine/engine.ts";
 import { DELAY_HOLDER_ID, type DelayRoom } from "./delay.ts";
 import type { Holders, MessageHolder } from "./holders.ts";
+import type { Notes } from "./notes.ts";
 import type { Queue } from "./queue.ts";
+import type { Retained } from "./retained.ts";
 import { ENQUEUE_MOVED, type EnqueueHead, type HeadVisitor, readHeads } from "./store/heads.ts";
 import type { MessageStore } from "./store/message-store.ts";
 
-/** Rebuilds queues from the heads in the log. What names a queue that is gone is skipped. */
-export async function replay(
-  log: Log,
-  store: MessageStore,
-  holders: Holders,
-  holdersById: ReadonlyMap<number, MessageHolder>,
-  delays: DelayRoom,
-  queues: ReadonlyMap<number, Queue>,
-): Promise<void> {
-  const visitor = new Replay(store, holders, holdersById, delays, queues);
+/** What is rebuilt. */
+export interface Replayed {
+  readonly store: MessageStore;
+  readonly holders: Holders;
+  readonly holdersById: ReadonlyMap<number, MessageHolder>;
+  readonly delays: DelayRoom;
+  readonly queues: ReadonlyMap<number, Queue>;
+  readonly retained: Retained;
+  readonly notes: Notes;
+}
+
+/** Rebuilds queues, retained messages and notes from the heads in the log. What names a queue that is gone is skipped. */
+export async function replay(log: Log, into: Replayed): Promise<void> {
+  const visitor = new Replay(into);
   await log.recover((batch) => readHeads(batch.heads, batch.position, visitor));
 }
 
@@ -24,19 +30,17 @@ class Replay implements HeadVisitor {
   private readonly holdersById: ReadonlyMap<number, MessageHolder>;
   private readonly delays: DelayRoom;
   private readonly queues: ReadonlyMap<number, Queue>;
+  private readonly retained: Retained;
+  private readonly notes: Notes;
 
-  constructor(
-    store: MessageStore,
-    holders: Holders,
-    holdersById: ReadonlyMap<number, MessageHolder>,
-    delays: DelayRoom,
-    queues: ReadonlyMap<number, Queue>,
-  ) {
-    this.store = store;
-    this.holders = holders;
-    this.holdersById = holdersById;
-    this.delays = delays;
-    this.queues = queues;
+  constructor(into: Replayed) {
+    this.store = into.store;
+    this.holders = into.holders;
+    this.holdersById = into.holdersById;
+    this.delays = into.delays;
+    this.queues = into.queues;
+    this.retained = into.retained;
+    this.notes = into.notes;
   }
 
   enqueue(head: EnqueueHead): void {
@@ -80,6 +84,26 @@ class Replay implements HeadVisitor {
     for (const id of this.queues.get(queueId)?.readyIds() ?? []) {
       if (id <= idMax && !kept.has(id)) this.settle(queueId, id);
     }
+  }
+
+  retain(head: EnqueueHead, namespace: string, key: string): void {
+    this.retained.restore(head, namespace, key);
+  }
+
+  unretain(namespace: string, key: string): void {
+    this.retained.restoredRemove(namespace, key);
+  }
+
+  note(namespace: string, book: string, key: string, value: string, position: number, bytes: number): void {
+    this.notes.restore(namespace, book, key, value, position, bytes);
+  }
+
+  noteEnd(namespace: string, book: string, key: string): void {
+    this.notes.restoredDelete(namespace, book, key);
+  }
+
+  bookEnd(namespace: string, book: string): void {
+    this.notes.restoredClear(namespace, book);
   }
 
   /** The cleaner wrote it again. True when the older copy was still known. */

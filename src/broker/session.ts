@@ -1,5 +1,7 @@
 import type { Table } from "../message/values.ts";
+import type { GroupControl } from "./groups/types.ts";
 import type { StreamControl } from "./stream/types.ts";
+import type { TransactionControl } from "./transactions/types.ts";
 import type {
   CommitWaiter,
   ConsumeOptions,
@@ -29,6 +31,10 @@ export interface Session {
   readonly namespace: string;
   readonly user: string;
   readonly owner: Owner;
+  /** Groups of readers of this namespace's streams. */
+  readonly groups: GroupControl;
+  /** Transactions over this namespace's streams and groups. */
+  readonly transactions: TransactionControl;
   /** The namespace's streams. */
   readonly streams: StreamControl;
 
@@ -100,7 +106,8 @@ export interface Session {
 
   /**
    * Hands out the retained messages whose routing key matches, in no particular order, from later turns
-   * on: slice by slice, while the sink is writable. What is replaced meanwhile comes in its newer form.
+   * on: slice by slice, while the sink is writable. What is replaced meanwhile may be left out: its successor
+   * is a publish like any other, so bind first.
    * @throws BrokerError access-refused (read permission on `exchange`, and for the pattern as a topic)
    */
   retained(exchange: string, pattern: TopicPattern, sink: RetainedSink): RetainedWalk;

@@ -12,10 +12,12 @@ import { MutableDelivery } from "./delivery.ts";
 import { Disposer } from "./disposer.ts";
 import { Holders, type MessageHolder } from "./holders.ts";
 import { Ledger } from "./ledger.ts";
+import { Notes } from "./notes.ts";
 import { Publisher } from "./publisher.ts";
 import { Queue } from "./queue.ts";
 import type { QueueContext } from "./queue-context.ts";
 import { replay } from "./replay.ts";
+import { Retained } from "./retained.ts";
 import { Counters, type DropReason } from "./stats.ts";
 import { MessageStore, type RecordSource } from "./store/message-store.ts";
 import type { SlotList } from "./store/slot-list.ts";
@@ -56,13 +58,15 @@ export class Shard implements QueueHost, QueueContext<Queue> {
   readonly ledgers = new Set<Ledger>();
   readonly publisher: Publisher;
   readonly delays: DelayRoom;
+  readonly notes: Notes;
+  readonly retained: Retained;
   readonly queues = new Map<number, Queue>();
   readonly random: () => number;
   readonly consumerTimeoutMs: number | null;
   readonly quorumDeliveryLimit: number;
   private readonly log: Log;
-  private readonly holdersById = new Map<number, MessageHolder>();
-  private readonly holders: Holders;
+  readonly holdersById = new Map<number, MessageHolder>();
+  readonly holders: Holders;
   readonly deadLetters: DeadLetters;
   private readonly disposer: Disposer;
   private readonly cleaner: Cleaner;
@@ -97,6 +101,17 @@ export class Shard implements QueueHost, QueueContext<Queue> {
       synced: options.durability === "fsync",
     });
     this.holdersById.set(DELAY_HOLDER_ID, this.delays);
+    const synced = options.durability === "fsync";
+    this.notes = new Notes(store, synced);
+    this.retained = new Retained({
+      store,
+      holders: this.holders,
+      clock,
+      turn,
+      counters,
+      synced,
+      register: (holder) => this.holdersById.set(holder.id, holder),
+    });
     this.disposer = new Disposer(turn, counters, (slot) => this.release(slot));
     this.cleaner = new Cleaner({
       store,
@@ -104,6 +119,7 @@ export class Shard implements QueueHost, QueueContext<Queue> {
       log,
       turn,
       delays: this.delays,
+      notes: this.notes,
       disposer: this.disposer,
       storedBytesMin: options.space?.storedBytesMin,
     });
@@ -111,10 +127,11 @@ export class Shard implements QueueHost, QueueContext<Queue> {
 
   /** Rebuilds what the queues held. Durable queues must have been created. */
   async recover(): Promise<void> {
-    await replay(this.log, this.store, this.holders, this.holdersById, this.delays, this.queues);
+    await replay(this.log, this);
     for (const queue of this.queues.values()) queue.restored();
     this.log.start(this.store.journal);
     this.delays.restored();
+    this.retained.restored();
     this.sweep();
   }
 
@@ -146,6 +163,11 @@ export class Shard implements QueueHost, QueueContext<Queue> {
     this.holdersById.delete(queue.id);
     this.timed.delete(queue);
     return queue.delete();
+  }
+
+  forgetNamespace(name: string): void {
+    this.retained.forgetNamespace(name);
+    this.notes.forgetNamespace(name);
   }
 
   purgeQueue(queue: QueueHandle): number {
@@ -192,6 +214,7 @@ export class Shard implements QueueHost, QueueContext<Queue> {
   async close(): Promise<void> {
     this.sweepTimer?.cancel();
     this.delays.stop();
+    this.retained.stop();
     for (const queue of this.queues.values()) queue.stop();
     this.store.close();
     await this.log.close();

@@ -60,6 +60,8 @@ export interface ExchangeDeclaration {
 /** Who a session belongs to: exclusive queues live and die with this object's identity. */
 export interface Owner {
   readonly connectionName: string;
+  /** Where it comes from, for rules that ask for that; absent: not known. */
+  readonly address?: string;
 }
 
 // --- publishing -------------------------------------------------------------------------------
@@ -86,6 +88,8 @@ export interface Incoming {
    */
   routingStart: number;
   routingEnd: number;
+  /** Set: routing lies in here, not in `bytes`. */
+  routing?: Uint8Array | null;
   nativeStart: number;
   nativeEnd: number;
   bodyBytes: number;
@@ -124,6 +128,8 @@ export interface StoredMessage {
   readonly id: number;
   /** Milliseconds since the epoch after which it must not be delivered (its own time to live); 0 = never. */
   readonly expiresAt: number;
+  /** 0 when it has none. */
+  readonly priority: number;
 }
 
 /** A message on its way out. One reused instance: read it during the call only. */
@@ -278,6 +284,8 @@ export interface QueueHost {
   deleteQueue(queue: QueueHandle): number;
   /** Drops the ready messages; returns how many. */
   purgeQueue(queue: QueueHandle): number;
+  /** A namespace is deleted, and its queues are: so is whatever else was kept for it. */
+  forgetNamespace(name: string): void;
   /** Note of use without a consumer (declare, get), for expiry. */
   touchQueue(queue: QueueHandle): void;
 }
@@ -296,6 +304,8 @@ export interface Route {
   readonly dynamic: boolean;
   /** Set at a delaying exchange: messages with a positive delay wait first. */
   readonly delaying: boolean;
+  /** Set: a message gets this one's exchange and routing key, and goes its way. */
+  readonly redirect?: Route;
 }
 
 /** What a dynamic route may ask of a message. */

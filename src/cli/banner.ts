@@ -30,7 +30,8 @@ export function banner({ settings, listeners, dataDirectory }: BannerFacts): str
   ].join("\n")}\n\n`;
 }
 
-const WEBSOCKET_PATHS = `  (${PROTOCOLS.flatMap(({ protocol }) => protocol.webSocket?.paths ?? []).join(", ")})`;
+const PATHS = new Set(PROTOCOLS.flatMap(({ protocol }) => protocol.webSocket?.paths ?? []));
+const WEBSOCKET_PATHS = `  (${[...PATHS].join(", ")})`;
 const LISTENER_NOTES: Readonly<Record<string, string>> = {
   http: "/  (also /livez, /readyz, /metrics)",
   ws: WEBSOCKET_PATHS,

@@ -65,6 +65,14 @@ export const TEXT: ValueType<string> = {
   format: (value) => value,
 };
 
+/** Empty = none. */
+export const TEXT_OR_NONE: ValueType<string | null> = {
+  placeholder: "text",
+  syntax: "text",
+  parse: (text) => (text === "" ? null : text),
+  format: (value) => value ?? "",
+};
+
 /** A file or directory; empty = none. */
 export const PATH_OR_NONE: ValueType<string | null> = {
   placeholder: "path",
@@ -89,11 +97,26 @@ export function choice<const T extends string>(...choices: readonly T[]): ValueT
     placeholder: choices.join("|"),
     syntax: choices.map((name) => `\`${name}\``).join(", "),
     parse: (text) => {
-      const found = choices.find((name) => name === text.toLowerCase());
+      const found = choices.find((name) => name.toLowerCase() === text.toLowerCase());
       if (found !== undefined) return found;
       throw new RangeError(`'${text}' is none of ${choices.join(", ")}${suggestion(text, choices)}`);
     },
     format: (value) => value,
+  };
+}
+
+/** Some of the choices, with commas between them; empty = none of them. */
+export function listOf<const T extends string>(...choices: readonly T[]): ValueType<readonly T[]> {
+  const one = choice(...choices);
+  return {
+    placeholder: "list",
+    syntax: `any of ${one.syntax}`,
+    parse: (text) => {
+      const names = text.split(",").map((name) => name.trim());
+      const found = names.filter((name) => name !== "").map((name) => one.parse(name));
+      return [...new Set(found)];
+    },
+    format: (value) => value.join(","),
   };
 }
 

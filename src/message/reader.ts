@@ -8,7 +8,7 @@ export interface RecordReader {
   /** "message_id" | "correlation_id" | "timestamp" | "expiration" as text, or null. */
   property(record: RecordView, name: string): string | null;
   /** The whole message in neutral terms. Its body lies in the record's bytes. */
-  pivot?(record: RecordView): Pivot;
+  pivot(record: RecordView): Pivot;
 }
 
 /** Reader by origin number. */

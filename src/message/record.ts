@@ -9,7 +9,8 @@
  *       u32      u8   u8   u16      u32          u32
  *
  * crc32c covers everything after itself; 0 = not computed (the message never reaches a disk).
- * or = origin protocol; fl = flags; routing = [u8 length, exchange][u8 length, routing key];
+ * or = origin protocol; fl = flags; routing = [u8 length, exchange][u8 length, routing key]: a key whose
+ * length is 255 there has that many bytes or more, and goes on to the end of routing;
  * native = whatever the origin's codec stores and reads back (AMQP 0-9-1: see its message.ts).
  * Routing stands directly before native so that a protocol can copy both with one move.
  * annotations = JSON of `Annotations`, what the broker itself has to say about the message.
@@ -31,6 +32,8 @@ export const ORIGIN_STOMP = 4;
 export const FLAG_PERSISTENT = 1;
 /** It stands for what was retained, not for a publish of this moment. */
 export const FLAG_RETAINED = 2;
+/** 65,536 more bytes of routing than rtLen says. */
+export const FLAG_LONG_ROUTING = 4;
 
 /** One line of a message's history of deaths. Neutral; AMQP shows it as x-death. */
 export interface Death {
@@ -83,8 +86,7 @@ export class RecordView {
   }
 
   get routingLength(): number {
-    const at = this.offset + RECORD_ROUTING_LENGTH_OFFSET;
-    return ((this.bytes[at] as number) << 8) | (this.bytes[at + 1] as number);
+    return routingLengthAt(this.bytes, this.offset);
   }
 
   get annotationsLength(): number {
@@ -113,8 +115,13 @@ export class RecordView {
   }
 
   routingKey(): string {
-    const at = this.routingOffset + 1 + (this.bytes[this.routingOffset] as number);
-    return asBuffer(this.bytes).toString("utf8", at + 1, at + 1 + (this.bytes[at] as number));
+    const at = this.keyOffset;
+    return asBuffer(this.bytes).toString("utf8", at, this.nativeOffset);
+  }
+
+  /** Where the routing key begins; it ends where native begins. */
+  get keyOffset(): number {
+    return this.routingOffset + 2 + (this.bytes[this.routingOffset] as number);
   }
 
   annotations(): Annotations | null {
@@ -143,8 +150,15 @@ export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** [u8 length, exchange][u8 length, routing key]. Both at most 255 bytes. */
+/** Of the record that begins at `offset`. */
+export function routingLengthAt(bytes: Uint8Array, offset: number): number {
+  const at = offset + RECORD_ROUTING_LENGTH_OFFSET;
+  const long = ((bytes[offset + RECORD_FLAGS_OFFSET] as number) & FLAG_LONG_ROUTING) << 14;
+  return long | ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+}
+
+/** The part `routing` of a record. The exchange has at most 255 bytes, the routing key 65,535. */
 export function encodeRouting(exchange: string, routingKey: string): Uint8Array {
   const [e, k] = [Buffer.from(exchange), Buffer.from(routingKey)];
-  return Buffer.concat([Buffer.of(e.length), e, Buffer.of(k.length), k]);
+  return Buffer.concat([Buffer.of(e.length), e, Buffer.of(Math.min(k.length, 255)), k]);
 }

@@ -16,7 +16,7 @@ export class ProxyEntrance implements Entrance {
   }
 
   admit(socket: Socket, arrival: Arrival): void {
-    const address = unmapped(arrival.peer.remoteAddress);
+    const address = arrival.peer.remoteAddress;
     if (this.trusted?.check(address, isIPv6(address) ? "ipv6" : "ipv4") === false) {
       arrival.refuse(socket, "it comes from no trusted proxy");
       return;
@@ -40,6 +40,6 @@ function introduce(arrival: Arrival, { local, ends }: ProxyHeader): void {
   if (local) return;
   const { peer } = arrival;
   // The proxy may be on another machine and call its own loopback the client's; and whom it does not name may be anybody.
-  const loopback = ends !== null && peer.loopback && isLoopback(ends.remoteAddress);
+  const loopback = ends !== null && peer.loopback && isLoopback(unmapped(ends.remoteAddress));
   arrival.peer = { ...peer, ...ends, loopback };
 }

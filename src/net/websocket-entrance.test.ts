@@ -2,7 +2,7 @@ import { request } from "node:http";
 import { afterEach, describe, expect, test } from "vitest";
 import { type ClientOptions, WebSocket } from "ws";
 import type { Listener } from "./listener.ts";
-import { closeAll, listen, Words } from "./testing/echo.ts";
+import { Client, closeAll, listen, Words } from "./testing/echo.ts";
 import type { WebSocketOptions } from "./websocket-entrance.ts";
 
 const sockets: WebSocket[] = [];
@@ -13,20 +13,24 @@ afterEach(async () => {
 
 const MiB = 1024 * 1024;
 
-async function serve(options: Partial<WebSocketOptions> = {}, acceptor = new Words()) {
+async function serve(
+  options: Partial<WebSocketOptions> = {},
+  acceptor = new Words(),
+  handshakeMsMax = 10_000,
+) {
   const budget = { open: 0, max: 10 };
   const text = { paths: ["/text", "/"], subprotocols: ["v2.text", "v1.text"], text: true };
-  const binary = { paths: ["/binary"], subprotocols: ["binary"], text: false };
+  const binary = { paths: ["/binary", "/"], subprotocols: ["binary"], text: false };
   const listener = await listen(
     {
       kind: "websocket",
       protocols: [
+        { acceptor, webSocket: binary, options: { of: "binary" } },
         { acceptor, webSocket: text, options: { of: "text" } },
-        { acceptor, webSocket: binary },
       ],
       webSocket: { origins: null, messageBytesMax: MiB, ...options },
     },
-    { budget },
+    { budget, handshakeMsMax },
   );
   return { listener, acceptor, budget };
 }
@@ -136,12 +140,23 @@ describe("the handshake", () => {
     expect(transport).toMatchObject({ loopback: true, tls: null, remoteAddress: "127.0.0.1" });
   });
 
+  test("tells by the subprotocol who is meant where several share a path", async () => {
+    const { listener, acceptor } = await serve();
+    for (const names of [["binary"], ["v1.text"], []]) await opened(listener, "/", names);
+    expect(acceptor.transports.map((transport) => transport.listener.options)).toEqual([
+      { of: "binary" },
+      { of: "text" },
+      { of: "text" },
+    ]);
+    expect(await refusal(listener, "/", ["other"])).toContain("400");
+  });
+
   test("is refused for what is not spoken", async () => {
     const { listener } = await serve();
     expect(await refusal(listener, "/nowhere")).toContain("404");
     expect(await refusal(listener, "/text", ["mqtt"])).toContain("400");
     const response = await fetch(`http://127.0.0.1:${listener.address.port}/text`);
-    expect([response.status, await response.text()]).toEqual([426, "WebSocket at /text, /, /binary\n"]);
+    expect([response.status, await response.text()]).toEqual([426, "WebSocket at /binary, /, /text\n"]);
   });
 
   test("looks where a page comes from, if it is told to", async () => {
@@ -155,6 +170,30 @@ describe("the handshake", () => {
     const { listener, acceptor } = await serve();
     await opened(listener, "/text", [], { headers: { "X-Forwarded-For": "203.0.113.7" } });
     expect(acceptor.transports[0]!.loopback).toBe(false);
+  });
+
+  test("for a page from elsewhere is nobody's from this machine either, unless that page is expected", async () => {
+    const { listener, acceptor } = await serve();
+    const pages = [
+      "https://evil.example",
+      "null",
+      "http://127.evil.example",
+      "http://localhost:8080",
+      "http://[::1]",
+    ];
+    for (const origin of pages) await opened(listener, "/text", [], { origin });
+    expect(acceptor.transports.map(({ loopback }) => loopback)).toEqual([false, false, false, true, true]);
+    const expecting = await serve({ origins: ["https://chat.example"] });
+    await opened(expecting.listener, "/text", [], { origin: "https://chat.example" });
+    expect(expecting.acceptor.transports[0]!.loopback).toBe(true);
+  });
+
+  test("that never ends is cut", async () => {
+    const { listener, budget } = await serve({}, new Words(), 50);
+    const slow = new Client(listener);
+    slow.socket.write("GET /text HTTP/1.1\r\nHost: x\r\n");
+    await slow.gone;
+    while (budget.open > 0) await new Promise(setImmediate);
   });
 
   test("that is malformed leaves nothing behind", async () => {

@@ -5,6 +5,7 @@ import type { WebSocket, WebSocketServer } from "ws";
 import type { Flow } from "./byte-stream.ts";
 import type { ConnectionEntrance } from "./connection-entrance.ts";
 import type { Arrival, Entrance } from "./entrance.ts";
+import { isLoopback } from "./peer.ts";
 import { WebSocketStream } from "./websocket-stream.ts";
 
 /** RFC 6455 section 7.4.1. */
@@ -65,7 +66,7 @@ export class WebSocketEntrance implements Entrance {
       perMessageDeflate: false,
       maxPayload: options.messageBytesMax,
       handleProtocols: (offered, request) => {
-        const way = wayOf(ways, request);
+        const { way } = wayOf(ways, request);
         return way?.subprotocols.find((name) => offered.has(name)) ?? false;
       },
     });
@@ -81,20 +82,27 @@ export class WebSocketEntrance implements Entrance {
 
   private upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const arrival = this.arrivals.get(socket);
-    const way = wayOf(this.ways, request);
-    const offered = request.headers["sec-websocket-protocol"]?.split(",").map((name) => name.trim());
+    const { way, known } = wayOf(this.ways, request);
     const { origin } = request.headers;
     if (arrival === undefined) socket.destroy();
-    else if (way === undefined) refuse(socket, "404 Not Found", this.hint());
+    else if (known === null) refuse(socket, "404 Not Found", this.hint());
     else if (this.origins !== null && origin !== undefined && !this.origins.includes(origin)) {
       arrival.refuse(socket as Socket, `origin ${origin} is none of ws-origins`);
-    } else if (offered !== undefined && !way.subprotocols.some((name) => offered.includes(name))) {
-      refuse(socket, "400 Bad Request", `subprotocols spoken here: ${way.subprotocols.join(", ")}`);
+    } else if (way === undefined) {
+      refuse(socket, "400 Bad Request", `subprotocols spoken here: ${known.join(", ") || "none"}`);
     } else {
-      if (FORWARDED.some((name) => name in request.headers))
-        arrival.peer = { ...arrival.peer, loopback: false };
+      const { peer } = arrival;
+      arrival.peer = { ...peer, loopback: peer.loopback && this.isFromHere(request) };
       this.server.handleUpgrade(request, socket, head, (opened) => connect(opened, way, arrival));
     }
+  }
+
+  /** A proxy forwards anybody's request, and a browser connects for whatever page it shows. */
+  private isFromHere({ headers }: IncomingMessage): boolean {
+    if (FORWARDED.some((name) => name in headers)) return false;
+    const { origin } = headers;
+    if (origin === undefined || this.origins !== null) return true;
+    return URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname);
   }
 
   private explain(_request: IncomingMessage, response: ServerResponse): void {
@@ -103,13 +111,35 @@ export class WebSocketEntrance implements Entrance {
   }
 
   private hint(): string {
-    return `WebSocket at ${this.ways.flatMap(({ paths }) => paths).join(", ")}`;
+    const paths = new Set(this.ways.flatMap(({ paths }) => paths));
+    return `WebSocket at ${[...paths].join(", ")}`;
   }
 }
 
-function wayOf(ways: readonly Way[], request: IncomingMessage): Way | undefined {
+/** The ways that a request's path leads, and of these the one whose subprotocol is offered. */
+function wayOf(
+  ways: readonly Way[],
+  request: IncomingMessage,
+): { readonly way?: Way | undefined; readonly known: readonly string[] | null } {
   const path = (request.url ?? "").replace(/[?#].*$/, "").replace(/(?<=.)\/$/, "");
-  return ways.find(({ paths }) => paths.includes(path));
+  const there = ways.filter(({ paths }) => paths.includes(path));
+  if (there.length === 0) return { known: null };
+  const offered = offeredBy(request);
+  // Who names none where several meet is taken for one that speaks text: MQTT wants to be named (MQTT-6.0.0-3).
+  const way =
+    offered.length === 0
+      ? (there.find(({ text }) => text) ?? there[0])
+      : there.find(({ subprotocols }) => subprotocols.some((name) => offered.includes(name)));
+  return { way, known: there.flatMap(({ subprotocols }) => subprotocols) };
+}
+
+function offeredBy(request: IncomingMessage): string[] {
+  const header = request.headers["sec-websocket-protocol"];
+  return header === undefined ? [] : header.split(",").map((name) => name.trim());
+}
+
+function isLoopbackHost(host: string): boolean {
+  return host === "localhost" || isLoopback(host.replace(/^\[|\]$/g, ""));
 }
 
 function refuse(socket: Duplex, status: string, text: string): void {

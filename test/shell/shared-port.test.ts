@@ -5,10 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { connect } from "amqplib";
+import { Kafka, logLevel } from "kafkajs";
+import { connectAsync as connectMqtt } from "mqtt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Broker, startBroker } from "../../src/index.ts";
 import { makeCertificate } from "../../src/net/testing/certificate.ts";
-import { StompClient } from "../support/stomp-client.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "polymq-shared-"));
 const certificate = makeCertificate();
@@ -41,19 +42,32 @@ describe.each(ways)("%s", (way) => {
     await connection.close();
   });
 
-  test("Kafka", async () => {
-    // ApiVersions 0, correlation id 7, client id "x".
-    const request = Buffer.from("0000000b" + "0012" + "0000" + "00000007" + "000178", "hex");
-    const { port } = broker.shared!;
-    const socket = way === "TLS" ? connectTls({ port, ...tls }) : connectSocket(port, "127.0.0.1");
-    socket.write(request);
-    const answer = await new Promise<Buffer>((resolve) => socket.once("data", resolve));
-    expect([answer.readUInt32BE(0), answer.readUInt32BE(4)]).toEqual([answer.length - 4, 7]);
-    socket.destroy();
+  test("Kafka, whose clients are told to come back to the same port", async () => {
+    const kafka = new Kafka({
+      brokers: [address()],
+      logLevel: logLevel.NOTHING,
+      ...(way === "TLS" && { ssl: tls }),
+    });
+    const admin = kafka.admin();
+    await admin.connect();
+    const { brokers } = await admin.describeCluster();
+    expect(brokers).toEqual([{ nodeId: 1, host: "127.0.0.1", port: broker.shared!.port }]);
+    await admin.disconnect();
   });
 
-  test.runIf(way === "plain")("STOMP", async () => {
-    const client = await StompClient.connect(`stomp://${address()}`);
-    client.destroy();
+  test("MQTT", async () => {
+    const login = { username: "guest", password: "guest", reconnectPeriod: 0, ...tls };
+    const client = await connectMqtt(`${way === "TLS" ? "mqtts" : "mqtt"}://${address()}`, login);
+    expect(await client.subscribeAsync("shared")).toEqual([{ topic: "shared", qos: 0 }]);
+    await client.endAsync();
+  });
+
+  test("STOMP", async () => {
+    const { port } = broker.shared!;
+    const socket = way === "TLS" ? connectTls({ port, ...tls }) : connectSocket(port, "127.0.0.1");
+    socket.write("\nCONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\0");
+    const answer = await new Promise<Buffer>((resolve) => socket.once("data", resolve));
+    expect(`${answer}`).toMatch(/^CONNECTED\n[^]*\nversion:1\.2\n/);
+    socket.destroy();
   });
 });

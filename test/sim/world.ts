@@ -6,7 +6,7 @@ import { Turn } from "../../src/base/turn.ts";
 import type { Queue } from "../../src/broker/queue.ts";
 import { Shard } from "../../src/broker/shard.ts";
 import type { RecordSource } from "../../src/broker/store/message-store.ts";
-import type { Delivery, QueueOptions } from "../../src/broker/types.ts";
+import type { QueueOptions, StoredMessage } from "../../src/broker/types.ts";
 import type { Durability, Engine } from "../../src/engine/engine.ts";
 import { openFileEngine } from "../../src/engine/file/file-engine.ts";
 import type { SimDisk } from "../../src/engine/file/sim-disk.ts";
@@ -94,8 +94,9 @@ export function message(
   persistent = true,
   priority = 0,
   exchange = "",
+  key = "",
 ): RecordSource {
-  const routing = encodeRouting(exchange, "");
+  const routing = encodeRouting(exchange, key);
   const native = Buffer.alloc(4 + size, number & 0xff);
   native.writeUInt32BE(number, 0);
   const bytes = Buffer.concat([routing, native]);
@@ -113,8 +114,8 @@ export function message(
 }
 
 /** Its number; throws when its bytes are not what was published. */
-export function numberOf(delivery: Delivery): number {
-  const { bytes, nativeOffset, end } = delivery.record;
+export function numberOf({ record }: StoredMessage): number {
+  const { bytes, nativeOffset, end } = record;
   const native = Buffer.from(bytes.buffer, bytes.byteOffset + nativeOffset, end - nativeOffset);
   const number = native.readUInt32BE(0);
   if (native.subarray(4).some((byte) => byte !== (number & 0xff)))

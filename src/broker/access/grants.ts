@@ -113,6 +113,20 @@ export class Grants {
     return ruled === null ? this.may(operation, resource, name) : ruled === "allow";
   }
 
+  /** For what `permits` does not permit. */
+  refusal(operation: Operation, resource: ResourceType, name: string): BrokerError {
+    const { user, namespace } = this;
+    const what = resource === "cluster" ? "the cluster" : `${resource} '${name}'`;
+    const text = `${operation} access to ${what} in namespace '${namespace}' refused for user '${user}'`;
+    return new BrokerError("access-refused", text, {
+      access: operation,
+      kind: resource,
+      name,
+      namespace,
+      user,
+    });
+  }
+
   /** Queues and streams: what rules for streams of this name say comes before the patterns. */
   allowsQueue(access: AccessKind, name: string): boolean {
     const { rules } = this.context;

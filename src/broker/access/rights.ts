@@ -1,4 +1,3 @@
-import { BrokerError } from "../../base/errors.ts";
 import type { Grants } from "./grants.ts";
 import type { Rules } from "./rules.ts";
 import {
@@ -85,16 +84,7 @@ export class ClientRights implements Rights {
 
   check(operation: Operation, resource: ResourceType, name: string): void {
     if (this.may(operation, resource, name)) return;
-    const { user, namespace } = this;
-    const what = resource === "cluster" ? "the cluster" : `${resource} '${name}'`;
-    const text = `${operation} access to ${what} in namespace '${namespace}' refused for user '${user}'`;
-    throw new BrokerError("access-refused", text, {
-      access: operation,
-      kind: resource,
-      name,
-      namespace,
-      user,
-    });
+    throw this.grants.refusal(operation, resource, name);
   }
 
   rules(filter: RuleFilter): AccessRule[] {

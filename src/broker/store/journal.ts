@@ -84,6 +84,13 @@ export class Journal implements LogSource {
     return this.gathering.heads;
   }
 
+  /** Where the log must be kept from for the heads of the batch that is gathering to be kept. */
+  headPosition(): number {
+    const g = this.gathering;
+    if (g.base < 0) g.base = this.log.nextPosition;
+    return g.base;
+  }
+
   /** Appends arena bytes to the body section; returns their log position. */
   appendBody(mem: number, length: number, block: Block): number {
     const g = this.gathering;

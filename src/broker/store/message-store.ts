@@ -3,6 +3,7 @@ import { crc32c } from "../../base/crc32c.ts";
 import { CorruptionError, type Log } from "../../engine/engine.ts";
 import {
   asBuffer,
+  FLAG_LONG_ROUTING,
   FLAG_PERSISTENT,
   RECORD_ANNOTATIONS_LENGTH_OFFSET,
   RECORD_BODY_BYTES_OFFSET,
@@ -34,6 +35,8 @@ export interface RecordSource {
   bytes: Uint8Array;
   routingStart: number;
   routingEnd: number;
+  /** Set: routing lies in here, not in `bytes`. */
+  routing?: Uint8Array | null;
   nativeStart: number;
   nativeEnd: number;
   bodyBytes: number;
@@ -102,8 +105,11 @@ export class MessageStore {
     return this.nextId - 1;
   }
 
-  /** Copies a message in. `logged`: it is also appended to the journal's batch. Returns its slot. */
-  put(source: RecordSource, annotations: Uint8Array | null, logged: boolean): number {
+  /**
+   * Copies a message in. `logged`: it is also appended to the journal's batch. `flags`: the record's, besides
+   * FLAG_PERSISTENT. Returns its slot.
+   */
+  put(source: RecordSource, annotations: Uint8Array | null, logged: boolean, flags = 0): number {
     const slot = this.table.allocate();
     const routingLength = source.routingEnd - source.routingStart;
     const nativeLength = source.nativeEnd - source.nativeStart;
@@ -113,13 +119,13 @@ export class MessageStore {
     const large = block === null ? Buffer.allocUnsafeSlow(length) : null;
     const bytes = large ?? this.arena.bytes;
     const at = block === null ? 0 : block.offset + block.used;
-    this.writeHeader(bytes, at, source, routingLength, annotationsLength);
+    this.writeHeader(bytes, at, source, routingLength, annotationsLength, flags);
     let to = at + RECORD_HEADER_BYTES;
     if (annotations !== null) {
       bytes.set(annotations, to);
       to += annotationsLength;
     }
-    copyInto(bytes, to, source.bytes, source.routingStart, routingLength);
+    copyInto(bytes, to, source.routing ?? source.bytes, source.routingStart, routingLength);
     copyInto(bytes, to + routingLength, source.bytes, source.nativeStart, nativeLength);
     // Large transient messages beyond the budget go to disk at once; small ones when their block is the oldest.
     const stored = logged || (block === null && this.largeBytes > this.largeBytesMax);
@@ -175,6 +181,20 @@ export class MessageStore {
       view.bytes = this.arena.bytes;
       view.offset = mem;
     }
+  }
+
+  /** Keeps the memory of a message that is being read until `letGo`. */
+  hold(record: RecordView): Block | null {
+    if (record.bytes !== this.arena.bytes) return null;
+    const block = this.blocks.of(record.offset);
+    block.pins++;
+    return block;
+  }
+
+  letGo(block: Block | null): void {
+    if (block === null) return;
+    block.pins--;
+    this.blocks.unpinned(block);
   }
 
   /** Frees a message that no queue holds any more. */
@@ -333,10 +353,12 @@ export class MessageStore {
     source: RecordSource,
     routing: number,
     annotations: number,
+    flags: number,
   ): void {
     writeU32(bytes, at + RECORD_CRC_OFFSET, 0);
     bytes[at + RECORD_ORIGIN_OFFSET] = source.origin;
-    bytes[at + RECORD_FLAGS_OFFSET] = source.persistent ? FLAG_PERSISTENT : 0;
+    const long = routing > 0xffff ? FLAG_LONG_ROUTING : 0;
+    bytes[at + RECORD_FLAGS_OFFSET] = (source.persistent ? FLAG_PERSISTENT : 0) | flags | long;
     bytes[at + RECORD_ROUTING_LENGTH_OFFSET] = routing >>> 8;
     bytes[at + RECORD_ROUTING_LENGTH_OFFSET + 1] = routing;
     writeU32(bytes, at + RECORD_ANNOTATIONS_LENGTH_OFFSET, annotations);

@@ -1,5 +1,6 @@
 import { BrokerError } from "../../base/errors.ts";
 import type { Grants } from "../access/grants.ts";
+import { CLUSTER_RESOURCE, type Operation } from "../access/types.ts";
 import { streamExists } from "../topology/refusals.ts";
 import type { Stream } from "./stream.ts";
 import type { Streams } from "./streams.ts";
@@ -9,6 +10,8 @@ export interface SessionStreamsParts {
   readonly streams: Streams;
   readonly grants: Grants;
   readonly namespace: string;
+  /** Where the user comes from; null: not known. */
+  readonly address: string | null;
   /** @throws BrokerError stream-exists, name-reserved, namespace-not-found: the name is taken by a queue, or nobody's to take */
   readonly checkName: (name: string) => void;
 }
@@ -25,17 +28,33 @@ export class SessionStreams implements StreamControl {
     return this.parts.streams.defaults;
   }
 
+  get initialDefaults(): StreamConfig {
+    return this.parts.streams.initialDefaults;
+  }
+
+  get changedDefaults(): Partial<StreamConfig> {
+    return this.parts.streams.changedDefaults;
+  }
+
+  alterDefaults(changes: Partial<StreamConfig>): void {
+    const { grants, address, streams } = this.parts;
+    if (!grants.permits("alter-configs", "cluster", CLUSTER_RESOURCE, address)) {
+      throw grants.refusal("alter-configs", "cluster", CLUSTER_RESOURCE);
+    }
+    streams.alterDefaults(changes);
+  }
+
   create(declaration: StreamDeclaration): Stream {
-    const { streams, grants, namespace, checkName } = this.parts;
+    const { streams, namespace, checkName } = this.parts;
     const { name } = declaration;
-    grants.check("configure", "queue", name);
+    this.check("create", name);
     if (streams.find(namespace, name) !== null) throw streamExists(name, namespace);
     checkName(name);
     return streams.create(namespace, declaration);
   }
 
   delete(name: string): void {
-    this.parts.grants.check("configure", "queue", name);
+    this.check("delete", name);
     this.parts.streams.delete(this.require(name));
   }
 
@@ -53,17 +72,22 @@ export class SessionStreams implements StreamControl {
   }
 
   grow(name: string, partitions: number): void {
-    this.parts.grants.check("configure", "queue", name);
+    this.check("alter", name);
     this.parts.streams.grow(this.require(name), partitions);
   }
 
   alter(name: string, overrides: Partial<StreamConfig>, attributes: Readonly<Record<string, string>>): void {
-    this.parts.grants.check("configure", "queue", name);
+    this.check("alter-configs", name);
     this.parts.streams.alter(this.require(name), overrides, attributes);
   }
 
   allows(access: "configure" | "write" | "read", name: string): boolean {
-    return this.parts.grants.allows(access, name);
+    return this.parts.grants.allowsQueue(access, name);
+  }
+
+  private check(operation: Operation, name: string): void {
+    const { grants, address } = this.parts;
+    if (!grants.permits(operation, "stream", name, address)) throw grants.refusal(operation, "stream", name);
   }
 
   private require(name: string): Stream {

@@ -1,8 +1,10 @@
 import { BrokerError } from "../../base/errors.ts";
+import { replyAddress } from "../../message/pivot.ts";
 import type { Table } from "../../message/values.ts";
 import type { Access } from "../access/access.ts";
 import type { AccessKind, Grants } from "../access/grants.ts";
 import type { Principal } from "../index.ts";
+import { RedirectedRoute } from "../redirect.ts";
 import type { Session } from "../session.ts";
 import type {
   ExchangeDeclaration,
@@ -12,6 +14,7 @@ import type {
   QueueHandle,
   Route,
 } from "../types.ts";
+import { REPLY_TOPIC_EXCHANGE } from "./declarations.ts";
 import { ALTERNATE_ARGUMENT } from "./graph.ts";
 import type { BindingSpec, Namespace } from "./namespace.ts";
 import type { Topology } from "./topology.ts";
@@ -158,6 +161,13 @@ export class ControlSession implements Control {
   }
 
   route(exchange: string, routingKey: string): Route {
+    if (exchange === "") {
+      // An answer to a topic, from a service that knows queues alone.
+      const address = replyAddress(routingKey);
+      if (address.kind === "topic") {
+        return new RedirectedRoute(exchange, routingKey, this.route(REPLY_TOPIC_EXCHANGE, address.name));
+      }
+    }
     this.check("write", "exchange", exchange);
     const route = this.space.route(exchange, routingKey);
     const declaration = this.space.exchange(exchange) as ExchangeDeclaration;
@@ -178,6 +188,18 @@ export class ControlSession implements Control {
   protected queueForReading(name: string): QueueHandle {
     if (!this.space.isReplyQueueOf(name, this.owner)) this.check("read", "queue", name);
     return this.space.queueFor(name, this.owner);
+  }
+
+  /** A queue to put messages into without routing. */
+  protected queueForWriting(name: string): QueueHandle {
+    this.check("write", "queue", name);
+    return this.space.queueFor(name, this.owner);
+  }
+
+  /** May this user read what a pattern of a topic exchange names? */
+  protected checkTopicReading(exchange: string, pattern: string): void {
+    this.check("read", "exchange", exchange);
+    this.grants.checkTopic("read", exchange, pattern);
   }
 
   private check(access: AccessKind, kind: "queue" | "exchange", name: string): void {

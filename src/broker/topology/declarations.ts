@@ -8,6 +8,8 @@ import { inequivalent, invalidArgument, queueLocked } from "./refusals.ts";
 
 export const RESERVED_PREFIX = "amq.";
 const GENERATED_PREFIX = "amq.gen-";
+/** Where reply addresses that are topics lead. */
+export const REPLY_TOPIC_EXCHANGE = "amq.topic";
 /** As a name for itself, stands for the direct replies of whoever asks. */
 export const REPLY_NAME = "amq.rabbitmq.reply-to";
 export const REPLY_PREFIX = `${REPLY_NAME}.`;
@@ -18,7 +20,7 @@ const NO_ARGUMENTS: Table = new Map();
 export const PREDECLARED_EXCHANGES: readonly ExchangeDeclaration[] = [
   predeclared("amq.direct", "direct"),
   predeclared("amq.fanout", "fanout"),
-  predeclared("amq.topic", "topic"),
+  predeclared(REPLY_TOPIC_EXCHANGE, "topic"),
   predeclared("amq.headers", "headers"),
   predeclared("amq.match", "headers"),
   { ...predeclared("amq.rabbitmq.trace", "topic"), internal: true },

@@ -87,6 +87,12 @@ export class FakeHost implements QueueHost {
     return ready;
   }
 
+  readonly forgotten: string[] = [];
+
+  forgetNamespace(name: string): void {
+    this.forgotten.push(name);
+  }
+
   touchQueue(queue: QueueHandle): void {
     (queue as FakeQueue).touched++;
   }

@@ -87,6 +87,7 @@ export class Topology {
     const namespace = this.namespace(name);
     this.spaces.delete(name);
     namespace.dispose();
+    this.context.host.forgetNamespace(name);
     this.context.store.deleteNamespace(name);
     this.context.changed("namespace", "deleted", name, name);
   }

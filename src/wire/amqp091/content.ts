@@ -1,25 +1,12 @@
+import type { RecordReader, RecordReaders } from "../../message/reader.ts";
 import { ORIGIN_AMQP091, type RecordView, readU32 } from "../../message/record.ts";
 import type { Outbox } from "../../net/outbox.ts";
-import { CLASS_BASIC, FRAME_BODY, FRAME_END, FRAME_HEAD_BYTES, writeFrameHead } from "./codec/frame.ts";
-import { DELIVERY_MODE, flagOf } from "./codec/properties.ts";
+import { FRAME_BODY, FRAME_END, FRAME_HEAD_BYTES, writeFrameHead } from "./codec/frame.ts";
 import { Writer } from "./codec/writer.ts";
+import { type Content, locateContent } from "./content-location.ts";
+import { withLongKey } from "./long-key.ts";
+import { contentOf } from "./pivot.ts";
 import { type HeaderChange, headerChange, rebuildHeaderFrame } from "./rebuild.ts";
-
-/** A message's content somewhere in memory: the payload of its header and the body. */
-export interface Content {
-  bytes: Uint8Array;
-  headerAt: number;
-  headerEnd: number;
-  bodyAt: number;
-  bodyBytes: number;
-}
-
-/** Finds header and body in native bytes that start at `nativeAt`. */
-export function locateContent(bytes: Uint8Array, nativeAt: number, bodyBytes: number): Content {
-  const headerAt = nativeAt + 1 + FRAME_HEAD_BYTES;
-  const headerEnd = headerAt + readU32(bytes, headerAt - 4);
-  return { bytes, headerAt, headerEnd, bodyAt: headerEnd + 1 + FRAME_HEAD_BYTES, bodyBytes };
-}
 
 const header = new Writer();
 const NO_CHANGE: HeaderChange = {};
@@ -78,30 +65,14 @@ export function sendRecord(
   method: Writer,
   record: RecordView,
   deliveryCount: number,
+  readers: RecordReaders,
 ): void {
-  const change = headerChange(record.annotations(), deliveryCount);
+  const change = withLongKey(headerChange(record.annotations(), deliveryCount), record);
   const content =
     record.origin === ORIGIN_AMQP091
       ? locateContent(record.bytes, record.nativeOffset, record.bodyBytes)
-      : foreignContent(record);
+      : contentOf((readers.get(record.origin) as RecordReader).pivot(record));
   sendContent(outbox, channel, partBytesMax, method, content, change);
-}
-
-/**
- * A message that came in by another protocol: until its codec can say more, the last bodyBytes of its
- * native bytes are the body, and only its durability is known.
- */
-function foreignContent(record: RecordView): Content {
-  const bodyBytes = record.bodyBytes;
-  const payload = new Writer(32);
-  payload.short(CLASS_BASIC);
-  payload.short(0);
-  payload.longlong(bodyBytes);
-  payload.short(record.persistent ? flagOf(DELIVERY_MODE) : 0);
-  if (record.persistent) payload.octet(2);
-  const headerBytes = payload.length;
-  payload.raw(record.bytes, record.end - bodyBytes, record.end);
-  return { bytes: payload.buffer, headerAt: 0, headerEnd: headerBytes, bodyAt: headerBytes, bodyBytes };
 }
 
 /**

@@ -17,7 +17,8 @@ import {
 import { HEADER_FLAGS_OFFSET } from "./codec/properties.ts";
 import { MalformedError } from "./codec/reader.ts";
 import { Writer } from "./codec/writer.ts";
-import { locateContent, rebuildNative, sendContent } from "./content.ts";
+import { rebuildNative, sendContent } from "./content.ts";
+import { locateContent } from "./content-location.ts";
 import { AmqpError } from "./errors.ts";
 import type { Link } from "./link.ts";
 import { IncomingMessage } from "./message.ts";

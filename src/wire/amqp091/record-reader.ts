@@ -1,3 +1,4 @@
+import type { Pivot } from "../../message/pivot.ts";
 import type { RecordReader } from "../../message/reader.ts";
 import { type RecordView, readU32 } from "../../message/record.ts";
 import type { Table } from "../../message/values.ts";
@@ -13,6 +14,7 @@ import {
 import { Reader } from "./codec/reader.ts";
 import { readTable } from "./codec/table.ts";
 import { headerPayloadAt } from "./message.ts";
+import { pivotOf } from "./pivot.ts";
 
 const PROPERTIES: Readonly<Record<string, number>> = {
   message_id: MESSAGE_ID,
@@ -38,6 +40,11 @@ export const amqp091Reader: RecordReader = {
     if (!map.has(index)) return null;
     const reader = new Reader(record.bytes, map.start(index), map.end(index));
     return index === TIMESTAMP ? `${reader.longlong()}` : reader.shortstr();
+  },
+
+  pivot(record: RecordView): Pivot {
+    locate(record);
+    return pivotOf(record, map);
   },
 };
 

@@ -6,6 +6,7 @@ import { ApiTable } from "./api-table.ts";
 import { KafkaConnection, type Shared } from "./connection.ts";
 import { FramePool, WAITING_BYTES_MAX } from "./frames.ts";
 import { Node } from "./node.ts";
+import { admit } from "./security/admission.ts";
 import type { KafkaSettings } from "./settings.ts";
 
 const SWEEP_MS = 1000;
@@ -38,20 +39,16 @@ export class KafkaAcceptor implements ConnectionAcceptor {
     const connection = new KafkaConnection(this.shared, transport);
     this.connections.add(connection);
     if (this.timer === null) this.arm();
-    this.loginAnonymous(connection);
+    this.admit(connection);
     return connection;
   }
 
-  /** As the guest is: from this machine only. Requests wait for it: a first start is still making its users. */
-  private loginAnonymous(connection: KafkaConnection): void {
-    const { context, settings } = this.shared.node;
-    if (settings.anonymousUser === null || !connection.loopback) return;
+  /** Who does not log in may be somebody all the same. Requests wait until that is known. */
+  private admit(connection: KafkaConnection): void {
     const release = connection.hold();
-    context.broker
-      .principalOf(settings.anonymousUser)
-      .then((principal) => connection.login(principal))
+    admit(connection)
       .catch((error: Error) => {
-        context.logger.debug({ connection: connection.name, reason: error.message }, "login needed");
+        connection.notAdmitted = error.message;
       })
       .finally(release);
   }

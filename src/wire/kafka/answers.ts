@@ -1,11 +1,10 @@
-import { BrokerError } from "../../base/errors.ts";
 import type { Outbox } from "../../net/outbox.ts";
-import type { Answer, ByteTarget, Call, KafkaNode, Peer, RawAnswer, Refusal } from "./api.ts";
+import type { Answer, ByteTarget, Call, KafkaNode, Peer, RawAnswer } from "./api.ts";
 import type { AnyApi, ServedApi } from "./api-table.ts";
 import { writeResponseHeader } from "./codec/header.ts";
 import { MalformedError } from "./codec/reader.ts";
 import { Writer } from "./codec/writer.ts";
-import { CODES, codeOf, KafkaError } from "./errors.ts";
+import { CODES, type Refusal, refusalOf } from "./errors.ts";
 
 /** Shared: an answer is encoded and copied away in one go. */
 const writer = new Writer();
@@ -16,6 +15,8 @@ export interface AnswerSource {
   readonly outbox: Outbox;
   /** A handler failed in a way that its API has no answer for. */
   failed(error: unknown): void;
+  /** Something went wrong that should not; the client is told so, and no more. */
+  fault(error: unknown): void;
   /** Something has left. */
   answered(): void;
 }
@@ -123,7 +124,8 @@ export class Answers {
     if (this.closed || call.encoded !== null) return;
     try {
       const refuse = call.served.handler.refuse;
-      const refusal = refusalOf(error);
+      const refusal = answerable(error);
+      if (refusal?.errorCode === CODES.UNKNOWN_SERVER_ERROR) this.source.fault(error);
       if (refusal === null || refuse === undefined) this.source.failed(error);
       else this.answer(call, refuse(refusal, call.request as never, call.version));
     } catch (worse) {
@@ -175,10 +177,8 @@ class Gathered implements ByteTarget {
   }
 }
 
-/** Null: a fault of ours, or of a client whose bytes cannot be understood. */
-function refusalOf(error: unknown): Refusal | null {
-  if (error instanceof KafkaError) return { errorCode: error.code, errorMessage: error.message };
-  if (error instanceof BrokerError) return { errorCode: codeOf(error), errorMessage: error.message };
+/** Null: the client's bytes cannot be understood. */
+function answerable(error: unknown): Refusal | null {
   if (error instanceof MalformedError) return null;
-  return { errorCode: CODES.UNKNOWN_SERVER_ERROR, errorMessage: "internal error" };
+  return refusalOf(error) ?? { errorCode: CODES.UNKNOWN_SERVER_ERROR, errorMessage: "internal error" };
 }

@@ -11,6 +11,7 @@ import type { ListenerFacts } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import type { Api, Request, Response } from "./codec/api.ts";
 import type { Shape } from "./codec/schema.ts";
+import type { Refusal } from "./errors.ts";
 import type { KafkaSettings } from "./settings.ts";
 
 /** `handle` will call `call.answer` itself, from a callback. */
@@ -46,12 +47,6 @@ export interface ApiHandler<T extends Api> {
   handle(request: Request<T>, call: Call<T>): Outcome<T>;
   /** The answer where `handle` threw or rejected; without it, or where it throws, the connection is closed. */
   refuse?(refusal: Refusal, request: Request<T>, version: number): Response<T>;
-}
-
-/** What an error comes to on the wire. */
-export interface Refusal {
-  readonly errorCode: number;
-  readonly errorMessage: string;
 }
 
 /** One request and its place in the order of answers. */

@@ -9,6 +9,7 @@ import { MalformedError, Reader } from "./codec/reader.ts";
 import { KafkaError } from "./errors.ts";
 import { type FramePool, FrameReader, type FrameSink } from "./frames.ts";
 import type { Node } from "./node.ts";
+import { type Throttle, throttleOf } from "./quotas/throttle.ts";
 import { apiVersions } from "./schemas/api-versions.ts";
 
 /** Requests of one connection that may wait for their answers. Clients have five or so. */
@@ -36,10 +37,13 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   software = { name: "", version: "" };
   principal: Principal | null = null;
   bareFrames: BareFrames | null = null;
+  /** Why the client must log in, for the log. */
+  notAdmitted = "";
   private readonly shared: Shared;
   private readonly transport: Transport;
   private readonly frames: FrameReader;
   private readonly answers: Answers;
+  private readonly throttle: Throttle;
   private openSession: Session | null = null;
   private openRights: Rights | null = null;
   private live = true;
@@ -60,6 +64,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     this.node = shared.node;
     this.transport = transport;
     this.lastReadMs = transport.lastReadMs;
+    this.throttle = throttleOf(shared.node);
     this.frames = new FrameReader(shared.pool, this);
     this.answers = new Answers(this);
   }
@@ -184,7 +189,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
       return;
     }
     if (this.openSession === null && served.handler.beforeLogin !== true)
-      throw new MalformedError(`${served.api.name} before login`);
+      throw new MalformedError(`${served.api.name} before login: ${this.notAdmitted}`);
     const clientId = readClientId(reader, served.api.isFlexible(header.version));
     const request = served.api.request(header.version).read(reader);
     this.handle(served, header, clientId, request);
@@ -201,11 +206,14 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     answers.expect(call);
     if (answers.length > PENDING_MAX) this.heldForAnswers ??= this.hold();
     let outcome: Outcome<AnyApi>;
+    const startedMs = this.throttle.idle ? 0 : performance.now();
     try {
       outcome = served.handler.handle(request as never, call);
     } catch (error) {
       answers.fail(call, error);
       return;
+    } finally {
+      if (startedMs > 0) this.throttle.spend("request_percentage", call, performance.now() - startedMs);
     }
     if (outcome === LATER) return;
     if (outcome === NO_ANSWER) answers.settle(call);
@@ -235,6 +243,10 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     if (outbox.pendingBytes > outbox.highWaterBytes * UNREAD_ANSWERS_FACTOR && outbox.full)
       this.heldForOutput ??= this.hold();
     if (this.stoppingMs >= 0 && this.answers.length === 0) this.close();
+  }
+
+  fault(error: unknown): void {
+    this.node.context.logger.error({ err: error, connection: this.transport.name }, "request failed");
   }
 
   failed(error: unknown): void {
@@ -299,7 +311,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     // While a password was checked, the client may have gone.
     if (!this.live) return;
     const { context, settings } = this.node;
-    const owner = { connectionName: this.transport.name };
+    const owner = { connectionName: this.transport.name, address: this.remoteAddress };
     const session = context.broker.openSession(principal, settings.namespace, owner);
     this.openRights = context.broker.rights(principal, settings.namespace, this.remoteAddress);
     this.openSession?.close();

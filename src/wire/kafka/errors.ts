@@ -1,4 +1,10 @@
-import type { BrokerError, ErrorCode } from "../../base/errors.ts";
+import { BrokerError, type ErrorCode } from "../../base/errors.ts";
+
+/** What an error comes to on the wire. */
+export interface Refusal {
+  readonly errorCode: number;
+  readonly errorMessage: string;
+}
 
 /** Error codes of the protocol, by the name that its documentation gives them. */
 export const CODES = {
@@ -53,6 +59,7 @@ export const CODES = {
   TRANSACTION_COORDINATOR_FENCED: 52,
   TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 53,
   SECURITY_DISABLED: 54,
+  OPERATION_NOT_ATTEMPTED: 55,
   KAFKA_STORAGE_ERROR: 56,
   LOG_DIR_NOT_FOUND: 57,
   SASL_AUTHENTICATION_FAILED: 58,
@@ -157,6 +164,27 @@ const BROKER_CODES: Record<ErrorCode, CodeName> = {
   internal: "UNKNOWN_SERVER_ERROR",
 };
 
+/** What is answered; null for an error that no client has caused. */
+export function refusalOf(error: unknown): Refusal | null {
+  if (error instanceof KafkaError) return { errorCode: error.code, errorMessage: error.message };
+  if (!(error instanceof BrokerError)) return null;
+  return { errorCode: codeOf(error), errorMessage: error.message };
+}
+
 export function codeOf(error: BrokerError): number {
-  return CODES[BROKER_CODES[error.code]];
+  return CODES[error.code === "access-refused" ? refusedCode(error) : BROKER_CODES[error.code]];
+}
+
+function refusedCode({ detail }: BrokerError): CodeName {
+  if (detail.kind === "cluster") return "CLUSTER_AUTHORIZATION_FAILED";
+  if (detail.kind === "group") return "GROUP_AUTHORIZATION_FAILED";
+  if (detail.kind === "transactional-id") return "TRANSACTIONAL_ID_AUTHORIZATION_FAILED";
+  return BROKER_CODES["access-refused"];
+}
+
+/** For one of the many things that a request asks for. @throws what no client has caused */
+export function partRefusal(error: unknown): Refusal {
+  const refusal = refusalOf(error);
+  if (refusal === null) throw error;
+  return refusal;
 }

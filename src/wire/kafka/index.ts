@@ -1,4 +1,5 @@
 import { ORIGIN_KAFKA } from "../../message/record.ts";
+import { streamRecordReader } from "../../message/stream-record.ts";
 import type { Recognition } from "../../net/recognition.ts";
 import type { Protocol } from "../protocol.ts";
 import { KafkaAcceptor } from "./acceptor.ts";
@@ -9,8 +10,7 @@ export const kafka: Protocol<KafkaSettings> = {
   name: "kafka",
   scheme: "kafka",
   origin: ORIGIN_KAFKA,
-  // Records live in streams, whole batches at a time: none of them is a message of a queue.
-  reader: { headers: () => null, property: () => null },
+  reader: streamRecordReader,
   recognises,
   acceptor: (context) => new KafkaAcceptor(context),
 };

@@ -8,11 +8,20 @@ export interface KafkaSettings {
   readonly autoCreateTopics: boolean;
   /** Partitions of a topic that does not say how many. */
   readonly partitionsDefault: number;
+  /** Only the replication factor 1 is accepted; else any is, and is reported as 1. */
+  readonly replicationStrict: boolean;
+  /** Ways to log in that are offered, in the words of SASL. */
+  readonly saslMechanisms: readonly string[];
+  /** Where records are kept, for tools to show. */
+  readonly logDir: string;
   /** Largest request, in bytes. */
   readonly requestBytesMax: number;
   /** Connections on which nothing has been heard for so long are closed. */
   readonly idleMsMax: number;
-  /** Who clients are that do not log in; they may do so over loopback only. Null: nobody. */
+  /**
+   * Who clients are that do not log in; null: nobody. It is the first user of a new broker, guest, only for
+   * clients on this machine, and only as long as guest has the password that everybody knows.
+   */
   readonly anonymousUser: string | null;
 }
 

@@ -1,7 +1,8 @@
+import { identifierText, utf8Text, valueText } from "../../message/conversions.ts";
 import { type Header, type Pivot, replyAddress } from "../../message/pivot.ts";
 import type { RecordReader } from "../../message/reader.ts";
 import type { Annotations, RecordView } from "../../message/record.ts";
-import type { Table, TypedValue } from "../../message/values.ts";
+import type { Table } from "../../message/values.ts";
 import { type Dialect, replyDestination, replyTargetOf } from "./destination.ts";
 import { PROPERTIES } from "./incoming.ts";
 import { StompContent } from "./native.ts";
@@ -85,7 +86,7 @@ export function headersOf(pivot: Pivot, dialect: Dialect): [string, string][] {
   add("content-encoding", pivot.contentEncoding);
   if (pivot.persistent) add("persistent", "true");
   add("priority", pivot.priority);
-  add("correlation-id", identifier(pivot.correlationId));
+  add("correlation-id", identifierText(pivot.correlationId));
   if (pivot.replyTo !== undefined)
     add("reply-to", replyDestination(pivot.replyTo.kind, pivot.replyTo.name, dialect));
   add("expiration", pivot.expirationMs);
@@ -95,36 +96,10 @@ export function headersOf(pivot: Pivot, dialect: Dialect): [string, string][] {
   add("type", pivot.type);
   add("user-id", pivot.userId);
   add("app-id", pivot.appId);
-  if (pivot.key !== undefined) add("x-key", bytesText(pivot.key));
+  if (pivot.key !== undefined) add("x-key", utf8Text(pivot.key));
   if (pivot.body === null) add("x-tombstone", "true");
-  for (const [name, typed] of pivot.headers) add(name, textOf(typed));
+  for (const [name, typed] of pivot.headers) add(name, valueText(typed));
   return lines;
-}
-
-function identifier(id: string | Uint8Array | undefined): string | undefined {
-  return id === undefined || typeof id === "string" ? id : bytesText(id);
-}
-
-function bytesText(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
-}
-
-/** Undefined: it cannot be said in a line of text (tables, arrays, nothing). */
-function textOf({ type, value }: TypedValue): string | undefined {
-  switch (type) {
-    case "table":
-    case "array":
-    case "void":
-      return undefined;
-    case "binary":
-      return bytesText(value as Uint8Array);
-    case "decimal": {
-      const [scale, unscaled] = value as [number, number];
-      return (unscaled / 10 ** scale).toFixed(scale);
-    }
-    default:
-      return `${value}`;
-  }
 }
 
 /** What the broker itself has to say about a message. */

@@ -1,4 +1,5 @@
 import type { Consumer, ConsumerSink, Delivery, Ledger } from "../../broker/index.ts";
+import type { RecordReader } from "../../message/reader.ts";
 import { ORIGIN_STOMP, type RecordView } from "../../message/record.ts";
 import { FrameWriter } from "./codec/frame.ts";
 import { destinationOf } from "./destination.ts";
@@ -126,12 +127,11 @@ export class Subscription implements ConsumerSink {
 
   private foreignHeaders(record: RecordView): Body {
     const { version, dialect, readers } = this.link;
-    const pivot = readers.get(record.origin)?.pivot?.(record);
-    body.bytes = pivot?.body ?? EMPTY;
+    const pivot = (readers.get(record.origin) as RecordReader).pivot(record);
+    body.bytes = pivot.body ?? EMPTY;
     body.start = 0;
     body.end = body.bytes.length;
-    if (pivot !== undefined)
-      for (const [name, value] of headersOf(pivot, dialect)) writer.header(name, value, version);
+    for (const [name, value] of headersOf(pivot, dialect)) writer.header(name, value, version);
     return body;
   }
 

@@ -45,6 +45,17 @@ export function readTable(reader: Reader, depth = 0): Table {
   return table;
 }
 
+/** The fields of a table in the sender's order, duplicates kept. @throws MalformedError */
+export function readFields(reader: Reader): [name: string, value: TypedValue][] {
+  const inside = nested(reader, 0);
+  const fields: [string, TypedValue][] = [];
+  while (inside.at < inside.end) {
+    const name = inside.shortstr();
+    fields.push([name, readValue(inside, 0)]);
+  }
+  return fields;
+}
+
 function nested(reader: Reader, depth: number): Reader {
   if (depth > DEPTH_MAX) throw new MalformedError("table nested too deeply");
   const length = reader.long();

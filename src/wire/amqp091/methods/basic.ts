@@ -10,6 +10,7 @@ import { AmqpConsumer } from "../consumer.ts";
 import { sendRecord } from "../content.ts";
 import { typeName } from "../erlang.ts";
 import { AmqpError } from "../errors.ts";
+import { writeRouting } from "../long-key.ts";
 import { REPLY_TO_NAME } from "../publisher.ts";
 import { NO_DELIVERY_COUNT } from "../rebuild.ts";
 import { cleanName } from "./exchange.ts";
@@ -128,11 +129,11 @@ function isQuorum(declared: Table | null): boolean {
 }
 
 function keep(delivery: Delivery): Delivery {
-  const { record, id, expiresAt, retained, tag, redelivered, deliveryCount, queue } = delivery;
+  const { record, id, expiresAt, priority, retained, tag, redelivered, deliveryCount, queue } = delivery;
   const copy = new RecordView();
   copy.bytes = record.bytes.slice(record.offset, record.offset + record.length);
   copy.length = record.length;
-  return { record: copy, id, expiresAt, retained, tag, redelivered, deliveryCount, queue };
+  return { record: copy, id, expiresAt, priority, retained, tag, redelivered, deliveryCount, queue };
 }
 
 function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
@@ -145,7 +146,7 @@ function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
   method.long(BASIC_GET_OK);
   method.longlong(tag);
   method.octet(delivery.redelivered ? 1 : 0);
-  method.raw(record.bytes, record.routingOffset, record.routingOffset + record.routingLength);
+  writeRouting(method, record);
   method.long(ready);
   const size = method.length - frameAt - FRAME_HEAD_BYTES;
   writeFrameHead(method.buffer, frameAt, FRAME_METHOD, channel.number, size);
@@ -154,7 +155,7 @@ function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
   const count = isQuorum(session.declaredArguments("queue", delivery.queue))
     ? delivery.deliveryCount
     : NO_DELIVERY_COUNT;
-  sendRecord(link.outbox, channel.number, link.bodyPartBytesMax, method, record, count);
+  sendRecord(link.outbox, channel.number, link.bodyPartBytesMax, method, record, count, link.context.readers);
 }
 
 export function basicAck(channel: Channel, tag: number, multiple: boolean): void {

@@ -49,6 +49,8 @@ export class FakeBroker implements Broker {
   readonly scram = notHere;
   readonly authenticateToken = notHere;
   readonly rights = notHere;
+  readonly ownSession = notHere;
+  readonly namespaces = notHere;
 
   openSession(principal: Principal, namespace: string, owner: { connectionName: string }): Session {
     if (namespace !== "/") throw new BrokerError("namespace-not-found", "no", { name: namespace });
@@ -139,8 +141,8 @@ export class FakeLedger implements Ledger {
     this.tag++;
     if (!noAck) this.open.set(this.tag, bytes);
     const { redelivered, deliveryCount } = this;
-    const [id, expiresAt, retained] = [this.tag, 0, false];
-    return { record, id, expiresAt, retained, tag: this.tag, redelivered, deliveryCount, queue: queue.name };
+    const stored = { record, id: this.tag, expiresAt: 0, priority: 0 };
+    return { ...stored, retained: false, tag: this.tag, redelivered, deliveryCount, queue: queue.name };
   }
 
   has(tag: number): boolean {
@@ -176,6 +178,9 @@ export class FakeLedger implements Ledger {
 
 /** Publishes wait for `commit` when persistent; `refuse` makes queues full. */
 export class FakeSession implements Session {
+  /** This protocol has nothing to do with them. */
+  readonly groups = undefined as unknown as Session["groups"];
+  readonly transactions = undefined as unknown as Session["transactions"];
   readonly namespace: string;
   readonly user: string;
   readonly owner: { connectionName: string };

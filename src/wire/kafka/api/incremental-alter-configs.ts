@@ -1,0 +1,37 @@
+import { defineHandler, type Peer } from "../api.ts";
+import type { Request } from "../codec/api.ts";
+import { applyChanges, resourceToChange } from "../configs/resources.ts";
+import { durable } from "../durable.ts";
+import { KafkaError, partRefusal } from "../errors.ts";
+import { incrementalAlterConfigs } from "../schemas/incremental-alter-configs.ts";
+
+type Asked = Request<typeof incrementalAlterConfigs>["resources"][number];
+
+/** Sets, resets, appends to and subtracts from single configurations; all of a resource's changes or none. */
+export const incrementalAlterConfigsHandler = defineHandler({
+  api: incrementalAlterConfigs,
+  async handle({ resources, validateOnly }, { peer, node }) {
+    const responses = resources.map((asked) => {
+      const same = resources.filter(
+        ({ resourceType, resourceName }) =>
+          resourceType === asked.resourceType && resourceName === asked.resourceName,
+      );
+      return changeConfigs(peer, asked, same.length > 1, validateOnly);
+    });
+    await durable(node);
+    return { responses };
+  },
+});
+
+function changeConfigs(peer: Peer, asked: Asked, twice: boolean, validateOnly: boolean) {
+  const { resourceType, resourceName, configs } = asked;
+  try {
+    if (twice) throw new KafkaError("INVALID_REQUEST", "A resource is changed more than once.");
+    const resource = resourceToChange(peer, resourceType, resourceName);
+    const apply = resource.prepare(applyChanges(resource, configs));
+    if (!validateOnly) apply();
+    return { resourceType, resourceName, errorMessage: null };
+  } catch (error) {
+    return { resourceType, resourceName, ...partRefusal(error) };
+  }
+}

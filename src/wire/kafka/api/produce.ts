@@ -1,0 +1,181 @@
+import type { AppendRefusal, OffsetWaiter, PartitionHandle } from "../../../broker/index.ts";
+import {
+  ATTRIBUTES_AT,
+  BATCH_MAGIC,
+  BATCH_OVERHEAD_BYTES,
+  batchBytes,
+  COMPRESSION_MASK,
+  MAGIC_AT,
+} from "../../../message/record-batch.ts";
+import { type Call, defineHandler, LATER, NO_ANSWER, type Outcome } from "../api.ts";
+import type { Request, Response } from "../codec/api.ts";
+import type { ByteRange } from "../codec/reader.ts";
+import { CODES, type CodeName } from "../errors.ts";
+import { convertUp } from "../legacy/up.ts";
+import { findPartition } from "../partitions.ts";
+import { throttleOf } from "../quotas/throttle.ts";
+import { produce } from "../schemas/produce.ts";
+
+type Answer = Response<typeof produce>;
+type TopicAnswer = NonNullable<Answer["responses"]>[number];
+type PartitionAnswer = NonNullable<TopicAnswer["partitionResponses"]>[number];
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+const ZSTD = 4;
+/** KIP-110: the first version whose clients know zstd. */
+const FIRST_WITH_ZSTD = 7;
+/** From here on one batch of today's format a partition, before it sets of the older ones. */
+const FIRST_WITH_BATCHES = 3;
+
+const REFUSALS: Readonly<Record<AppendRefusal, CodeName>> = {
+  corrupt: "CORRUPT_MESSAGE",
+  "invalid-record": "INVALID_RECORD",
+  "too-large": "MESSAGE_TOO_LARGE",
+  "timestamp-out-of-range": "INVALID_TIMESTAMP",
+  "sequence-out-of-order": "OUT_OF_ORDER_SEQUENCE_NUMBER",
+  "producer-fenced": "INVALID_PRODUCER_EPOCH",
+  "transaction-state": "INVALID_TXN_STATE",
+  storage: "KAFKA_STORAGE_ERROR",
+};
+
+/**
+ * Appends record batches as they are. Their order is fixed at once; the answer leaves when all of them are
+ * durable, and the requests behind this one need not wait for it.
+ */
+export const produceHandler = defineHandler({
+  api: produce,
+  versions: [0, 12],
+  handle(request, call): Outcome<typeof produce> {
+    const { acks } = request;
+    const work = new ProduceWork(call);
+    const answer = acks === 0 || acks === 1 || acks === -1 ? work.append(request) : refuseAll(request);
+    const throttle = throttleOf(call.node);
+    if (!throttle.idle) {
+      // Counted is what was sent, whatever became of it.
+      const throttleTimeMs = throttle.spend("producer_byte_rate", call, recordBytes(request));
+      if (acks !== 0) return work.whenDurable({ ...answer, throttleTimeMs });
+    }
+    if (acks !== 0) return work.whenDurable(answer);
+    // Nobody is told: a client that does not wait finds out by being hung up on, and looks for the leader anew.
+    if (hasError(answer)) call.peer.close();
+    return NO_ANSWER;
+  },
+});
+
+function recordBytes({ topicData }: Request<typeof produce>): number {
+  let bytes = 0;
+  for (const { partitionData } of topicData) {
+    for (const { records } of partitionData) if (records !== null) bytes += records.end - records.start;
+  }
+  return bytes;
+}
+
+function refuseAll({ topicData }: Request<typeof produce>): Answer {
+  return {
+    responses: topicData.map(({ name, partitionData }) => ({
+      name,
+      partitionResponses: partitionData.map(({ index }) => refused(index, "INVALID_REQUIRED_ACKS")),
+    })),
+  };
+}
+
+function refused(index: number, code: CodeName, errorMessage: string | null = null): PartitionAnswer {
+  return { index, errorCode: CODES[code], baseOffset: -1, errorMessage };
+}
+
+function hasError({ responses = [] }: Answer): boolean {
+  return responses.some(({ partitionResponses = [] }) =>
+    partitionResponses.some(({ errorCode = 0 }) => errorCode !== CODES.NONE),
+  );
+}
+
+interface Appended {
+  readonly partition: PartitionHandle;
+  /** Of its last record: durable when the committed offset is beyond it. */
+  readonly offset: number;
+  readonly answer: Mutable<PartitionAnswer>;
+}
+
+/** One request: what it appended, until that is durable. */
+class ProduceWork implements OffsetWaiter {
+  private readonly call: Call<typeof produce>;
+  private readonly appended: Appended[] = [];
+  private waiting = 0;
+  private answer: Answer | null = null;
+
+  constructor(call: Call<typeof produce>) {
+    this.call = call;
+  }
+
+  append({ topicData }: Request<typeof produce>): Answer {
+    const responses: TopicAnswer[] = [];
+    for (const { name, partitionData } of topicData) {
+      const partitionResponses: PartitionAnswer[] = [];
+      for (const { index, records } of partitionData) {
+        const found = findPartition(this.call.peer, "write", name, index);
+        partitionResponses.push(
+          typeof found === "number"
+            ? { index, errorCode: found, baseOffset: -1 }
+            : this.appendTo(found, index, records),
+        );
+      }
+      responses.push({ name, partitionResponses });
+    }
+    return { responses };
+  }
+
+  private appendTo(partition: PartitionHandle, index: number, records: ByteRange | null): PartitionAnswer {
+    if (records === null || records.end - records.start === 0)
+      return refused(index, "INVALID_RECORD", "no record batch");
+    const { version } = this.call;
+    let { bytes, start, end } = records;
+    const isBatch = end - start >= BATCH_OVERHEAD_BYTES && bytes[start + MAGIC_AT] === BATCH_MAGIC;
+    if (!isBatch) {
+      if (version >= FIRST_WITH_BATCHES) return refused(index, "INVALID_RECORD", "not a batch of format 2");
+      const converted = convertUp(records, this.call.node.context.clock.now());
+      if (typeof converted === "string") return refused(index, converted);
+      bytes = converted;
+      [start, end] = [0, converted.length];
+    } else if (batchBytes(bytes, start) !== end - start)
+      return refused(index, "INVALID_RECORD", "there must be one record batch, and nothing else");
+    else if (version < FIRST_WITH_ZSTD && (bytes[start + ATTRIBUTES_AT + 1]! & COMPRESSION_MASK) === ZSTD)
+      return refused(index, "UNSUPPORTED_COMPRESSION_TYPE");
+    const { refusal, reason, baseOffset, appendTimeMs } = partition.append(bytes, start, end);
+    if (refusal !== null) return refused(index, REFUSALS[refusal], reason);
+    const answer = {
+      index,
+      errorCode: CODES.NONE as number,
+      baseOffset,
+      logAppendTimeMs: appendTimeMs,
+      logStartOffset: partition.startOffset,
+    };
+    this.appended.push({ partition, offset: partition.endOffset - 1, answer });
+    return answer;
+  }
+
+  whenDurable(answer: Answer): Outcome<typeof produce> {
+    this.answer = answer;
+    // One more, so that what is durable already does not answer in the middle of this.
+    this.waiting = this.appended.length + 1;
+    for (const { partition, offset } of this.appended) partition.wait(offset, "committed", this);
+    this.waiting--;
+    if (this.waiting > 0) return LATER;
+    this.check();
+    return answer;
+  }
+
+  reached(): void {
+    if (--this.waiting > 0) return;
+    this.check();
+    this.call.answer(this.answer as Answer);
+  }
+
+  /** Who waited is also told when a partition goes away, or its storage fails. */
+  private check(): void {
+    for (const { partition, offset, answer } of this.appended) {
+      if (partition.committedOffset > offset) continue;
+      const code: CodeName = partition.stream.deleted ? "UNKNOWN_TOPIC_OR_PARTITION" : "KAFKA_STORAGE_ERROR";
+      Object.assign(answer, refused(answer.index as number, code));
+    }
+  }
+}

@@ -1,0 +1,158 @@
+// Configurations of groups: what their members are told, and what holds for their reading.
+import type { KafkaNode } from "../api.ts";
+import { KafkaError } from "../errors.ts";
+import {
+  type ConfigValue,
+  int,
+  oneOf,
+  readValue,
+  type ShownConfig,
+  SOURCES,
+  type ValueKind,
+} from "./values.ts";
+
+const SCOPE = "kafka-group";
+
+interface GroupConfig {
+  readonly name: string;
+  readonly kind: ValueKind<unknown>;
+  readonly documentation: string;
+  readonly usual: string;
+}
+
+const GROUP_CONFIGS: readonly GroupConfig[] = [
+  {
+    name: "consumer.heartbeat.interval.ms",
+    kind: int(1),
+    documentation: "How often members of a consumer group report.",
+    usual: "5000",
+  },
+  {
+    name: "consumer.session.timeout.ms",
+    kind: int(1),
+    documentation: "After how much silence a member of a consumer group is given up.",
+    usual: "45000",
+  },
+  {
+    name: "share.auto.offset.reset",
+    kind: oneOf("latest", "earliest"),
+    documentation: "Where a share group begins to read a partition.",
+    usual: "latest",
+  },
+  {
+    name: "share.heartbeat.interval.ms",
+    kind: int(1),
+    documentation: "How often members of a share group report.",
+    usual: "5000",
+  },
+  {
+    name: "share.isolation.level",
+    kind: oneOf("read_uncommitted", "read_committed"),
+    documentation: "Whether a share group reads what transactions may still take back.",
+    usual: "read_uncommitted",
+  },
+  {
+    name: "share.record.lock.duration.ms",
+    kind: int(1000, 3_600_000),
+    documentation: "How long a member of a share group has a record for itself.",
+    usual: "30000",
+  },
+  {
+    name: "share.session.timeout.ms",
+    kind: int(1),
+    documentation: "After how much silence a member of a share group is given up.",
+    usual: "45000",
+  },
+];
+
+const BY_NAME = new Map(GROUP_CONFIGS.map((config) => [config.name, config]));
+
+export class GroupConfigs {
+  private readonly node: KafkaNode;
+  private revision = -1;
+  private readonly known = new Map<string, ReadonlyMap<string, string>>();
+
+  constructor(node: KafkaNode) {
+    this.node = node;
+  }
+
+  /** What holds for the group; whatever was set is a valid value. */
+  number(group: string, name: string): number {
+    return Number(this.text(group, name));
+  }
+
+  text(group: string, name: string): string {
+    return this.changed(group).get(name) ?? (BY_NAME.get(name) as GroupConfig).usual;
+  }
+
+  /** What was set for the group. */
+  changed(group: string): ReadonlyMap<string, string> {
+    const { settings } = this.node.context.broker;
+    if (settings.revision !== this.revision) {
+      this.known.clear();
+      this.revision = settings.revision;
+    }
+    let values = this.known.get(group);
+    if (values === undefined) {
+      values = new Map(Object.entries(settings.get(SCOPE, group) ?? {}));
+      this.known.set(group, values);
+    }
+    return values;
+  }
+
+  /** Groups for which something was set. */
+  groups(): string[] {
+    return this.node.context.broker.settings.entries(SCOPE).map(([name]) => name);
+  }
+
+  /** @throws KafkaError INVALID_CONFIG when there is no such configuration */
+  typeOf(name: string): number {
+    return find(name).kind.type;
+  }
+
+  /** @throws KafkaError INVALID_CONFIG */
+  check(texts: ReadonlyMap<string, string>): Record<string, string> {
+    const checked: Record<string, string> = {};
+    for (const [name, given] of texts) {
+      const config = find(name);
+      checked[name] = config.kind.show(readValue(config.kind, name, given));
+    }
+    for (const kind of ["consumer", "share"]) {
+      const [heartbeat, session] = [`${kind}.heartbeat.interval.ms`, `${kind}.session.timeout.ms`];
+      const milliseconds = (name: string) =>
+        Number(checked[name] ?? (BY_NAME.get(name) as GroupConfig).usual);
+      if (milliseconds(session) > milliseconds(heartbeat)) continue;
+      throw new KafkaError("INVALID_CONFIG", `${session} must be greater than ${heartbeat}`);
+    }
+    return checked;
+  }
+
+  change(group: string, checked: Readonly<Record<string, string>>): void {
+    this.node.context.broker.settings.put(SCOPE, group, checked);
+  }
+
+  show(group: string): ShownConfig[] {
+    const changed = this.changed(group);
+    return GROUP_CONFIGS.map(({ name, kind, documentation, usual }) => {
+      const synonyms: ConfigValue[] = [{ name, value: usual, source: SOURCES.DEFAULT }];
+      const own = changed.get(name);
+      if (own !== undefined) synonyms.unshift({ name, value: own, source: SOURCES.GROUP });
+      const shown = synonyms[0] as ConfigValue;
+      return { ...shown, type: kind.type, documentation, readOnly: false, synonyms };
+    });
+  }
+}
+
+function find(name: string): GroupConfig {
+  const config = BY_NAME.get(name);
+  if (config === undefined) throw new KafkaError("INVALID_CONFIG", `Unknown group config name: ${name}`);
+  return config;
+}
+
+export function groupConfigs(node: KafkaNode): GroupConfigs {
+  return node.part(makeGroupConfigs);
+}
+
+function makeGroupConfigs(node: KafkaNode): GroupConfigs {
+  return new GroupConfigs(node);
+}

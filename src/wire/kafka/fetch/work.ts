@@ -1,0 +1,214 @@
+import type { Timer } from "../../../base/clock.ts";
+import { BrokerError } from "../../../base/errors.ts";
+import type { Task } from "../../../base/turn.ts";
+import type { Isolation, OffsetWaiter, PartitionHandle } from "../../../broker/index.ts";
+import { StreamSlice } from "../../../broker/index.ts";
+import { ATTRIBUTES_AT, batchBytes, COMPRESSION_MASK } from "../../../message/record-batch.ts";
+import { type Call, LATER, type Outcome } from "../api.ts";
+import type { Request } from "../codec/api.ts";
+import { CODES, codeOf } from "../errors.ts";
+import { convertDown } from "../legacy/down.ts";
+import { throttleOf } from "../quotas/throttle.ts";
+import type { fetch } from "../schemas/fetch.ts";
+import { encodeFetchAnswer } from "./answer.ts";
+import { type FetchScope, rotate } from "./sessions.ts";
+import type { FetchTarget } from "./target.ts";
+
+const READ_COMMITTED = 1;
+const FIRST_WITH_BATCHES = 4;
+const FIRST_WITH_MAGIC_1 = 2;
+/** KIP-110 */
+const FIRST_WITH_ZSTD = 10;
+const ZSTD = 4;
+
+/** One fetch: waits until there is enough to read or it has waited long enough, then reads it all in one go. */
+export class FetchWork implements OffsetWaiter, Task {
+  scheduled = false;
+  private readonly call: Call<typeof fetch>;
+  private readonly request: Request<typeof fetch>;
+  private readonly scope: FetchScope;
+  private readonly isolation: Isolation;
+  private readonly bytesMax: number;
+  private waiting = false;
+  private answering = false;
+  private timer: Timer | null = null;
+  private forget: () => void = () => {};
+
+  constructor(call: Call<typeof fetch>, request: Request<typeof fetch>, scope: FetchScope) {
+    this.call = call;
+    this.request = request;
+    this.scope = scope;
+    this.isolation = request.isolationLevel === READ_COMMITTED ? "stable" : "committed";
+    const { outputHighWaterBytes } = call.node.context.limits;
+    this.bytesMax = Math.min(request.maxBytes, outputHighWaterBytes);
+  }
+
+  start(): Outcome<typeof fetch> {
+    for (const target of this.scope.targets) target.resolve(this.call.peer, this.call.version >= 13);
+    if (this.request.maxWaitMs <= 0 || this.enough()) this.read();
+    else this.wait();
+    return LATER;
+  }
+
+  // --- waiting ----------------------------------------------------------------------------------
+
+  private wait(): void {
+    const { peer, node } = this.call;
+    this.waiting = true;
+    this.timer = node.context.clock.setTimer(this.request.maxWaitMs, () => this.stopWaiting());
+    this.forget = peer.onClosed(() => this.stopWaiting());
+    for (const { partition, offset } of this.scope.targets)
+      partition?.wait(Math.max(offset, this.visibleEnd(partition)), this.isolation, this);
+  }
+
+  /** More has come. What else comes in this turn is waited for, and read together. */
+  reached(): void {
+    if (this.waiting) this.call.node.context.turn.soon(this);
+  }
+
+  run(): void {
+    if (!this.waiting) return;
+    if (this.enough()) {
+      this.stopWaiting();
+      return;
+    }
+    for (const { partition } of this.scope.targets) {
+      if (partition === null) continue;
+      partition.cancelWait(this);
+      partition.wait(this.visibleEnd(partition), this.isolation, this);
+    }
+  }
+
+  private stopWaiting(): void {
+    if (!this.waiting) return;
+    this.waiting = false;
+    this.timer?.cancel();
+    this.forget();
+    for (const { partition } of this.scope.targets) partition?.cancelWait(this);
+    for (const target of this.scope.targets) target.resolve(this.call.peer, this.call.version >= 13);
+    this.read();
+  }
+
+  private visibleEnd(partition: PartitionHandle): number {
+    return this.isolation === "stable" ? partition.stableOffset : partition.committedOffset;
+  }
+
+  private enough(): boolean {
+    const { minBytes } = this.request;
+    let bytes = 0;
+    for (const { partition, errorCode, offset } of this.scope.targets) {
+      if (errorCode !== CODES.NONE || partition === null) return true;
+      if (partition.stream.deleted) return true;
+      if (offset < this.visibleEnd(partition))
+        bytes += Math.max(1, partition.bytesFrom(offset, this.isolation));
+      if (bytes >= minBytes && bytes > 0) return true;
+    }
+    return minBytes <= 0;
+  }
+
+  // --- reading ----------------------------------------------------------------------------------
+
+  private read(): void {
+    if (this.answering) return;
+    const loads: Promise<void>[] = [];
+    let left = this.bytesMax;
+    let first = true;
+    for (const target of this.scope.targets) {
+      if (!target.loaded) target.release();
+      if (target.errorCode !== CODES.NONE || target.partition === null) continue;
+      if (!target.loaded && left > 0 && target.offset < this.visibleEnd(target.partition))
+        this.readTarget(target, target.partition, left, loads);
+      const bytes = target.slice?.bytes ?? 0;
+      // At least one batch, whatever its size, or a client with low limits would not get past it.
+      if (bytes > left && !first) target.release();
+      else if (bytes > 0) {
+        first = false;
+        left -= bytes;
+      }
+    }
+    if (loads.length === 0) this.finish();
+    else
+      Promise.all(loads).then(
+        () => this.read(),
+        (error: unknown) => this.call.fail(error),
+      );
+  }
+
+  private readTarget(
+    target: FetchTarget,
+    partition: PartitionHandle,
+    left: number,
+    loads: Promise<void>[],
+  ): void {
+    const bytesMax = Math.min(target.bytesMax, left);
+    const failed = (error: unknown): void => {
+      if (!(error instanceof BrokerError)) throw error;
+      target.errorCode = codeOf(error);
+    };
+    try {
+      const slice = new StreamSlice();
+      if (partition.read(target.offset, bytesMax, this.isolation, slice)) {
+        target.slice = slice;
+        return;
+      }
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    const load = async (): Promise<void> => {
+      target.slice = await partition.load(target.offset, bytesMax, this.isolation);
+      target.loaded = true;
+    };
+    loads.push(load().catch(failed));
+  }
+
+  private finish(): void {
+    this.answering = true;
+    const { call, scope } = this;
+    const { session, incremental } = scope;
+    for (const target of scope.targets) this.convert(target);
+    const targets = incremental ? scope.targets.filter((target) => target.changed) : scope.targets;
+    const throttle = throttleOf(call.node);
+    call.answer(
+      encodeFetchAnswer({
+        version: call.version,
+        throttleTimeMs: throttle.idle ? 0 : throttle.spend("consumer_byte_rate", call, recordBytes(targets)),
+        sessionId: session?.id ?? 0,
+        targets,
+        stable: this.isolation === "stable",
+      }),
+    );
+    if (session !== null) {
+      for (const target of targets) target.told();
+      rotate(session);
+    }
+    for (const target of scope.targets) target.release();
+  }
+
+  /** For clients that are older than what is stored. */
+  private convert(target: FetchTarget): void {
+    const { version } = this.call;
+    const { slice } = target;
+    if (slice === null || version >= FIRST_WITH_ZSTD) return;
+    if (version < FIRST_WITH_BATCHES) {
+      const magic = version >= FIRST_WITH_MAGIC_1 ? 1 : 0;
+      target.converted = convertDown(slice.pieces, target.offset, magic);
+    } else if (hasZstd(slice)) {
+      target.release();
+      target.errorCode = CODES.UNSUPPORTED_COMPRESSION_TYPE;
+    }
+  }
+}
+
+function recordBytes(targets: readonly FetchTarget[]): number {
+  return targets.reduce((sum, target) => sum + target.recordBytes, 0);
+}
+
+function hasZstd({ pieces }: StreamSlice): boolean {
+  for (const { bytes, start, end } of pieces) {
+    for (let at = start; at < end; at += batchBytes(bytes, at)) {
+      if ((bytes[at + ATTRIBUTES_AT + 1]! & COMPRESSION_MASK) === ZSTD) return true;
+    }
+  }
+  return false;
+}

@@ -1,0 +1,31 @@
+import type { BareFrames, Peer } from "../api.ts";
+import type { Login } from "./login.ts";
+import { loginOf, type PeerLogin } from "./peer-login.ts";
+
+/** A login after SaslHandshake version 0: the mechanism's messages go as they are, each behind its length. */
+class BareLogin implements BareFrames {
+  private readonly peer: Peer;
+  private readonly login: PeerLogin;
+
+  constructor(peer: Peer, login: PeerLogin) {
+    this.peer = peer;
+    this.login = login;
+  }
+
+  frame(bytes: Uint8Array, start: number, end: number, send: (frame: Uint8Array) => void): void {
+    this.login.step(bytes.slice(start, end)).then(
+      ({ answer, principal }) => {
+        if (principal !== null) this.peer.bareFrames = null;
+        send(answer);
+      },
+      // There is no way to say why: the connection ends, as the login sees to.
+      () => {},
+    );
+  }
+}
+
+export function takeBareLogin(peer: Peer, login: Login): void {
+  const state = loginOf(peer);
+  state.begin(login);
+  peer.bareFrames = new BareLogin(peer, state);
+}

@@ -1,0 +1,125 @@
+import { isUtf8 } from "node:buffer";
+import type { StoredMessage } from "../../broker/index.ts";
+import type { Pivot, ReplyAddress } from "../../message/pivot.ts";
+import type { RecordReaders } from "../../message/reader.ts";
+import { ORIGIN_MQTT } from "../../message/record.ts";
+import type { TypedValue } from "../../message/values.ts";
+import { type Properties, propertyBlock } from "./codec/properties.ts";
+import { Content, nativeBytes } from "./message.ts";
+import { swapSeparators, topicOfQueue } from "./topic.ts";
+
+const TEXT_BYTES_MAX = 65_535;
+const EMPTY = new Uint8Array(0);
+
+/** Stored messages as MQTT content: those that came in by MQTT as they are, others through their pivot. */
+export class Translator {
+  private readonly readers: RecordReaders;
+  private readonly content = new Content();
+  /** The last message that was translated: it may go to thousands. */
+  private readonly translated = new Content();
+  private translatedId = 0;
+  private translatable = false;
+
+  constructor(readers: RecordReaders) {
+    this.readers = readers;
+  }
+
+  /** Null for a message that MQTT cannot name: one whose topic would be a wildcard, or nothing. */
+  contentOf(message: StoredMessage): Content | null {
+    const { record } = message;
+    // What the broker has moved (dead letters) has another routing than it was published with.
+    if (record.origin === ORIGIN_MQTT && record.annotationsLength === 0) {
+      this.content.locate(record.bytes, record.nativeOffset, record.end);
+      return this.content;
+    }
+    if (message.id !== this.translatedId) {
+      this.translatedId = message.id;
+      this.translatable = this.translate(message);
+    }
+    return this.translatable ? this.translated : null;
+  }
+
+  private translate({ record }: StoredMessage): boolean {
+    const topic = swapSeparators(record.routingKey());
+    if (topic === "" || /[+#\0]/.test(topic) || Buffer.byteLength(topic) > TEXT_BYTES_MAX) return false;
+    const parts = {
+      qos: record.persistent ? 1 : 0,
+      retain: false,
+      publisher: null,
+      topic: Buffer.from(topic),
+    };
+    if (record.origin === ORIGIN_MQTT) {
+      this.translated.locate(record.bytes, record.nativeOffset, record.end);
+      const { bytes, propertiesAt, payloadAt, hasExpiry } = this.translated;
+      const properties = bytes.slice(propertiesAt, payloadAt);
+      const payload = bytes.slice(payloadAt, record.end);
+      const native = nativeBytes({ ...parts, qos: this.translated.qos, properties, hasExpiry, payload });
+      this.translated.locate(native, 0, native.length);
+      return true;
+    }
+    const pivot = this.readers.get(record.origin)?.pivot?.(record);
+    const body =
+      pivot === undefined ? record.bytes.subarray(record.end - record.bodyBytes, record.end) : pivot.body;
+    const properties = pivot === undefined ? EMPTY : propertyBlock(propertiesOf(pivot));
+    const native = nativeBytes({ ...parts, properties, hasExpiry: false, payload: body ?? EMPTY });
+    this.translated.locate(native, 0, native.length);
+    return true;
+  }
+}
+
+/** Neutral properties as MQTT 5 says them; its expiry is added when it is sent, with what is left of it. */
+export function propertiesOf(pivot: Pivot): Properties {
+  const user: [string, string][] = [];
+  const add = (name: string, value: string | undefined): void => {
+    if (value !== undefined && isText(name) && isText(value)) user.push([name, value]);
+  };
+  if (pivot.key !== undefined) add("x-key", textOf(pivot.key));
+  if (pivot.body === null) add("x-tombstone", "true");
+  add("content-encoding", pivot.contentEncoding);
+  add("message-id", pivot.messageId);
+  add("type", pivot.type);
+  add("user-id", pivot.userId);
+  add("app-id", pivot.appId);
+  for (const [name, value] of pivot.headers) add(name, valueText(value));
+  const response = pivot.replyTo === undefined ? null : responseTopic(pivot.replyTo);
+  const correlation = pivot.correlationId === undefined ? null : Buffer.from(pivot.correlationId as string);
+  return {
+    ...(pivot.contentType !== undefined && isText(pivot.contentType) && { contentType: pivot.contentType }),
+    ...(response !== null && { responseTopic: response }),
+    ...(correlation !== null && correlation.length <= TEXT_BYTES_MAX && { correlationData: correlation }),
+    ...(user.length > 0 && { user }),
+  };
+}
+
+function responseTopic({ kind, name }: ReplyAddress): string | null {
+  const topic = kind === "queue" ? topicOfQueue(name) : swapSeparators(name);
+  return isText(topic) && !/[+#]/.test(topic) && topic !== "" ? topic : null;
+}
+
+function isText(text: string): boolean {
+  return !text.includes("\0") && Buffer.byteLength(text) <= TEXT_BYTES_MAX;
+}
+
+/** Bytes that are no text stay readable as base64. */
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString(isUtf8(bytes) ? "utf8" : "base64");
+}
+
+/** Numbers and truth values as text; what has parts is not for a protocol of texts. */
+function valueText({ type, value }: TypedValue): string | undefined {
+  switch (type) {
+    case "array":
+    case "table":
+      return undefined;
+    case "void":
+      return "";
+    case "binary":
+      return textOf(value as Uint8Array);
+    case "decimal": {
+      const [scale, unscaled] = value as [number, number];
+      return `${unscaled / 10 ** scale}`;
+    }
+    default:
+      return `${value}`;
+  }
+}

@@ -1,0 +1,268 @@
+import type { Consumer, ConsumerSink, Delivery, Ledger } from "../../broker/index.ts";
+import { RecordView } from "../../message/record.ts";
+import { SEND_PUBREL, writeAck } from "./acks.ts";
+import type { Grant } from "./filters.ts";
+import type { Link } from "./link.ts";
+import type { Content } from "./message.ts";
+import { type Manner, Outbound } from "./outbound.ts";
+import { REASON } from "./reasons.ts";
+
+const PACKET_IDS = 65_535;
+const QOS2_BIT = 1;
+
+/** Reused: a message is written before the next one is looked at. */
+const manner: Manner = { qos: 0, dup: false, retain: false, packetId: 0, ids: [], expiresAt: 0 };
+
+/** The queues that a client's messages come from. */
+export type Source = "volatile" | "own" | "shared";
+
+/** A message whose packet identifier is still in use by one that came long before. */
+interface Held {
+  readonly sink: QueueSink;
+  readonly delivery: Delivery;
+  readonly packetId: number;
+}
+
+/**
+ * What goes out to one connected client: its consumers, and QoS 1 and 2 on their way.
+ *
+ * The packet identifier of a message follows from its number in the broker, so that a message that is sent
+ * again, even after a crash, has the one it had before [MQTT-4.4.0-1] without a note of each.
+ */
+export class Subscriber {
+  readonly ledger: Ledger;
+  /** Unacknowledged, by packet identifier: tag times two, plus QOS2_BIT. */
+  private readonly inFlight = new Map<number, number>();
+  private readonly held: Held[] = [];
+  private readonly sinks: QueueSink[] = [];
+  private readonly link: Link;
+  private readonly outbound: Outbound;
+
+  constructor(link: Link) {
+    this.link = link;
+    this.outbound = new Outbound(link);
+    this.ledger = link.broker.openLedger();
+  }
+
+  /** Room in the client's receive window (4.9). */
+  get roomy(): boolean {
+    const { releasing } = this.link.session;
+    return this.held.length === 0 && this.inFlight.size + releasing.size < this.link.receiveMax;
+  }
+
+  /** @throws BrokerError */
+  consume(queue: string, source: Source, grant: Grant | null): QueueSink {
+    const sink = new QueueSink(this, this.link, source, grant);
+    const options = {
+      tag: `${this.link.clientId}/${this.sinks.length}`,
+      noAck: source === "volatile",
+      exclusive: false,
+      priority: 0,
+      prefetch: 0,
+      arguments: new Map(),
+    };
+    sink.consumer = this.link.broker.consume(queue, options, sink, this.ledger);
+    this.sinks.push(sink);
+    return sink;
+  }
+
+  cancel(sink: QueueSink): void {
+    const at = this.sinks.indexOf(sink);
+    if (at >= 0) this.sinks.splice(at, 1);
+    sink.consumer?.cancel();
+    sink.consumer = null;
+  }
+
+  resume(): void {
+    for (const sink of this.sinks) sink.consumer?.resume();
+  }
+
+  /** A message of QoS 0, or one that does not need more. Returns false when it could not be written. */
+  sendPlain(content: Content, qosGrant: Grant, retain: boolean, expiresAt: number): void {
+    manner.qos = 0;
+    manner.dup = false;
+    manner.retain = retain;
+    manner.packetId = 0;
+    manner.ids = qosGrant.ids;
+    manner.expiresAt = expiresAt;
+    this.outbound.write(content, manner);
+  }
+
+  /** A message of QoS 1 or 2 that the ledger has under `delivery.tag`. */
+  send(
+    sink: QueueSink,
+    content: Content,
+    delivery: Delivery,
+    qos: number,
+    grant: Grant,
+    retain: boolean,
+  ): void {
+    const packetId = (delivery.id % PACKET_IDS) + 1;
+    if (this.taken(packetId)) {
+      this.held.push({ sink, delivery: copyOf(delivery), packetId });
+      return;
+    }
+    manner.qos = qos;
+    manner.dup = delivery.redelivered;
+    manner.retain = retain;
+    manner.packetId = packetId;
+    manner.ids = grant.ids;
+    manner.expiresAt = delivery.expiresAt;
+    if (!this.outbound.write(content, manner)) {
+      this.ledger.accept(delivery.tag, false);
+      return;
+    }
+    this.inFlight.set(packetId, delivery.tag * 2 + (qos === 2 ? QOS2_BIT : 0));
+  }
+
+  private taken(packetId: number): boolean {
+    return this.inFlight.has(packetId) || this.link.session.releasing.has(packetId);
+  }
+
+  // --- acknowledgements of the client ------------------------------------------------------------
+
+  puback(packetId: number, reason: number): void {
+    const known = this.inFlight.get(packetId);
+    if (known === undefined || (known & QOS2_BIT) !== 0) return;
+    this.settle(packetId, known, reason);
+    this.freed();
+  }
+
+  /** The message is the client's: from here on only its identifier is remembered, in the same batch. */
+  pubrec(packetId: number, reason: number): void {
+    const { session, acks, outbox } = this.link;
+    const known = this.inFlight.get(packetId);
+    if (known === undefined || (known & QOS2_BIT) === 0) {
+      const releasing = session.releasing.has(packetId);
+      if (reason < 0x80) writeAck(outbox, SEND_PUBREL, packetId, releasing ? 0 : this.notFound());
+      return;
+    }
+    this.settle(packetId, known, reason);
+    if (reason >= 0x80) {
+      this.freed();
+      return;
+    }
+    session.release(packetId);
+    acks.add(SEND_PUBREL, packetId, 0, session.durable);
+  }
+
+  private notFound(): number {
+    return this.link.level === 5 ? REASON.packetIdNotFound : 0;
+  }
+
+  pubcomp(packetId: number): void {
+    if (this.link.session.complete(packetId)) this.freed();
+  }
+
+  private settle(packetId: number, known: number, reason: number): void {
+    this.inFlight.delete(packetId);
+    const tag = Math.floor(known / 2);
+    if (!this.ledger.has(tag)) return;
+    if (reason >= 0x80) this.ledger.reject(tag, false, false);
+    else this.ledger.accept(tag, false);
+  }
+
+  /** There is room again: first for what waits for its identifier. */
+  private freed(): void {
+    while (this.held.length > 0) {
+      const { sink, delivery, packetId } = this.held[0] as Held;
+      if (this.taken(packetId)) return;
+      this.held.shift();
+      sink.deliver(delivery);
+    }
+    this.resume();
+  }
+
+  /** Identifiers that the client has not completed [MQTT-4.4.0-1], in the order in which they were sent. */
+  resendReleases(): void {
+    for (const packetId of this.link.session.releasing) writeAck(this.link.outbox, SEND_PUBREL, packetId, 0);
+  }
+
+  close(): void {
+    for (const sink of this.sinks) {
+      sink.consumer?.cancel();
+      sink.consumer = null;
+    }
+    this.ledger.close();
+  }
+}
+
+/** One queue of a client, or of a group that it is in. */
+export class QueueSink implements ConsumerSink {
+  consumer: Consumer | null = null;
+  private readonly subscriber: Subscriber;
+  private readonly link: Link;
+  private readonly source: Source;
+  /** Of the group's subscription; null for the client's own queues, where all its subscriptions count. */
+  grant: Grant | null;
+
+  constructor(subscriber: Subscriber, link: Link, source: Source, grant: Grant | null) {
+    this.subscriber = subscriber;
+    this.link = link;
+    this.source = source;
+    this.grant = grant;
+  }
+
+  get writable(): boolean {
+    if (!this.link.live || this.link.outbox.full) return false;
+    return this.source === "volatile" || this.subscriber.roomy;
+  }
+
+  deliver(delivery: Delivery): void {
+    if (!this.link.live) return;
+    const { link, subscriber } = this;
+    const content = link.translator.contentOf(delivery);
+    if (content === null) {
+      this.pass(delivery);
+      return;
+    }
+    const grant = this.grant ?? link.session.filters.match(content);
+    if (this.source === "volatile") {
+      // What some subscription wants with more comes by the other queue, and once.
+      if (grant.qos === 0)
+        subscriber.sendPlain(content, grant, content.retain && grant.retainAsPublished, delivery.expiresAt);
+      return;
+    }
+    // Unsubscribed meanwhile: only what the client knows of already is brought to its end [MQTT-3.10.4-3].
+    if (grant.qos < 0 && !delivery.redelivered) {
+      this.pass(delivery);
+      return;
+    }
+    const qos = grant.qos < 0 ? content.qos : Math.min(content.qos, grant.qos);
+    const retain = delivery.retained || (content.retain && grant.retainAsPublished);
+    if (delivery.retained) link.retainedArrived();
+    if (qos === 0) {
+      subscriber.sendPlain(content, grant, retain, delivery.expiresAt);
+      this.pass(delivery);
+    } else if (qos === 2 && this.source === "shared" && link.session.persistent) this.move(delivery);
+    else subscriber.send(this, content, delivery, qos, grant, retain);
+  }
+
+  private pass(delivery: Delivery): void {
+    if (this.source !== "volatile") this.subscriber.ledger.accept(delivery.tag, false);
+  }
+
+  /**
+   * A message that was begun to be given to one member with QoS 2 must not go to another [MQTT-4.8.2-5]:
+   * it becomes this client's own, in the same batch.
+   */
+  private move(delivery: Delivery): void {
+    const { link, subscriber } = this;
+    link.takeOver(delivery);
+    subscriber.ledger.accept(delivery.tag, false);
+  }
+
+  /** The queue is gone, by somebody else's hand. */
+  cancelled(): void {
+    this.consumer = null;
+  }
+}
+
+function copyOf(delivery: Delivery): Delivery {
+  const record = new RecordView();
+  const { bytes, offset, length } = delivery.record;
+  record.bytes = bytes.slice(offset, offset + length);
+  record.length = length;
+  const { id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained } = delivery;
+  return { record, id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained };
+}
