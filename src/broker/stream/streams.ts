@@ -120,6 +120,10 @@ export class Streams {
     for (const stream of this.byId.values()) stream.rebase(this.defaults);
   }
 
+  deleteNamespace(namespace: string): void {
+    for (const stream of [...this.in(namespace)]) this.delete(stream);
+  }
+
   /** @throws BrokerError argument-invalid */
   grow(stream: Stream, partitions: number): void {
     this.checkPartitions(stream.name, stream.namespace, partitions, stream.partitions.length + 1);
