@@ -9,7 +9,7 @@ export class LengthLimit {
   readonly set: boolean;
   private readonly volatile: boolean;
 
-  constructor({ lengthMax, lengthBytesMax, overflow, volatile }: QueueOptions) {
+  private constructor({ lengthMax, lengthBytesMax, overflow, volatile }: QueueOptions) {
     this.volatile = volatile === true;
     this.count = lengthMax ?? Number.POSITIVE_INFINITY;
     this.bytes = lengthBytesMax ?? Number.POSITIVE_INFINITY;
@@ -22,6 +22,15 @@ export class LengthLimit {
     if (!this.volatile) return null;
     if (consumers === 0) return "offline";
     return count >= this.count || bytes >= this.bytes ? "slow" : null;
+  }
+
+  private static readonly unlimited = new LengthLimit({});
+
+  /** Queues without a limit share one object. */
+  static of(options: QueueOptions): LengthLimit {
+    const { lengthMax, lengthBytesMax, volatile } = options;
+    const none = lengthMax === undefined && lengthBytesMax === undefined && volatile !== true;
+    return none ? LengthLimit.unlimited : new LengthLimit(options);
   }
 
   /** A queue that holds so much takes no more. */
