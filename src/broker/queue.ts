@@ -137,15 +137,19 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
-  offer(slot: number, pending: boolean): void {
-    const drop = this.limit.atArrival(this.consumers.count, this.order.length, this.readyBytes);
+  offer(slot: number, pending: boolean, transient = false): void {
+    const drop = this.limit.atArrival(this.consumers.count, this.order.length, this.readyBytes, transient);
     if (drop !== null) {
       this.context.counters.dropped[drop]++;
       this.context.release(slot);
     } else if (pending || this.pending.count > 0) {
       this.pending.add(this.context.store.table.bodyBytes(slot));
       this.context.store.journal.pending(this, slot);
-    } else this.admit(slot);
+    } else {
+      this.admit(slot);
+      // What must not wait does not wait for the turn either.
+      if (this.limit.volatile) this.handOut();
+    }
   }
 
   committed(slot: number): void {
@@ -168,7 +172,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.order.push(slot);
     this.readyBytes += this.context.store.table.bodyBytes(slot);
     this.expiry.added(slot);
-    if (this.consumers.count > 0 && !this.scheduled) this.context.turn.soon(this);
+    if (this.consumers.count > 0 && !this.scheduled && !this.limit.volatile) this.context.turn.soon(this);
   }
 
   private enforceLength(): void {

@@ -16,7 +16,9 @@ import { type Filter, parseFilter, SYS_PREFIX } from "./topic.ts";
 
 const NO_ARGUMENTS: Table = new Map();
 /** QoS 0 that waits for a connection that does not read. */
-const VOLATILE_LENGTH_MAX = 10_000;
+const VOLATILE_LENGTH_MAX = 1000;
+/** QoS 0 that waits behind QoS 1 and 2, or for the client's window. */
+const TRANSIENT_BYTES_MAX = 1024 * 1024;
 
 /** The queues, bindings and consumers of one connected client. */
 export class Subscriptions implements SysWatcher {
@@ -120,7 +122,7 @@ export class Subscriptions implements SysWatcher {
       durable,
       exclusive: !durable,
       autoDelete: false,
-      options: {},
+      options: { transientBytesMax: TRANSIENT_BYTES_MAX },
       arguments: NO_ARGUMENTS,
     });
     this.ownSink = this.subscriber.consume(name, "own", null);
@@ -155,7 +157,7 @@ export class Subscriptions implements SysWatcher {
         durable: true,
         exclusive: false,
         autoDelete: false,
-        options: {},
+        options: { transientBytesMax: TRANSIENT_BYTES_MAX },
         arguments: NO_ARGUMENTS,
       });
       if (first) bindFilter(this.broker, name, filter.pattern);
