@@ -43,19 +43,29 @@ export class Subscriptions implements SysWatcher {
   /** Takes up what a session is subscribed to that was there before. @throws BrokerError */
   resume(): void {
     const { session } = this.link;
-    let own = session.durable && session.releasing.size > 0;
+    // Also without a subscription: what was begun is brought to its end [MQTT-3.10.4-3].
+    if (session.durable && this.hasOwn()) this.ownName();
     for (const subscription of session.filters.all()) {
       const { filter, qos } = subscription;
       if (filter.share !== null) this.consumeShared(subscription);
       else if (isSys(filter)) this.link.sys.watch(this);
       else if (qos === 0) bindFilter(this.broker, this.volatileName(), filter.pattern);
-      else own = true;
+      else this.ownName();
     }
-    if (own) this.ownName();
     for (const text of session.unfed) {
       const subscription = session.filters.get(text);
       if (subscription === undefined) session.feeding(text, false);
       else this.feed(subscription);
+    }
+  }
+
+  private hasOwn(): boolean {
+    try {
+      this.broker.queueCheck(ownQueue(this.link.session.clientId));
+      return true;
+    } catch (error) {
+      if (error instanceof BrokerError && error.code === "queue-not-found") return false;
+      throw error;
     }
   }
 
