@@ -23,7 +23,9 @@ import { Shard } from "./shard.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
+import type { StreamConfig } from "./stream/types.ts";
 import { Topology } from "./topology/topology.ts";
+import { TransactionCoordinator } from "./transactions/coordinator.ts";
 import type { Owner, QueueHandle } from "./types.ts";
 
 export interface BrokerOptions {
@@ -36,6 +38,8 @@ export interface BrokerOptions {
   readonly durability: Durability;
   /** First administrator of a new data directory; absent: guest/guest, from loopback only. */
   readonly initialUser?: { readonly name: string; readonly password: string };
+  /** What streams are that say nothing else; absent: see `stream/config.ts`. */
+  readonly streamDefaults?: Partial<Omit<StreamConfig, "durability">>;
   /** Absent: nobody can log in with a token. */
   readonly tokens?: TokenVerifier;
   /** Acknowledgement timeout of queues that do not set one; null = none. */
@@ -84,6 +88,7 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
       logger,
       durability: engine.durability === "memory" ? "memory" : options.durability,
       producerExpiryMs: PRODUCER_EXPIRY_MS,
+      defaults: options.streamDefaults ?? {},
     },
     new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
   );
@@ -100,7 +105,15 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     clock,
     streams: { idOf: (namespace, stream) => streams.find(namespace, stream)?.id ?? null },
   });
-  return new RunningBroker(options, { shard, streams, topology, access, groups });
+  const transactions = new TransactionCoordinator({
+    meta: engine.meta,
+    clock,
+    logger,
+    groups,
+    streams,
+    coordinatorEpoch: engine.epoch,
+  });
+  return new RunningBroker(options, { shard, streams, topology, access, groups, transactions });
 }
 
 interface BrokerParts {
@@ -109,6 +122,7 @@ interface BrokerParts {
   readonly topology: Topology;
   readonly access: Access;
   readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
 }
 
 /** Users always have a name. */
@@ -127,6 +141,7 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly topology: Topology;
   readonly access: Access;
   readonly groups: Groups;
+  readonly transactions: TransactionCoordinator;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
@@ -136,13 +151,15 @@ export class RunningBroker implements Broker, EngineObserver {
   private writtenBytes = 0;
   private onRound: (seconds: number) => void = () => {};
 
-  constructor(options: BrokerOptions, { shard, streams, topology, access, groups }: BrokerParts) {
+  constructor(options: BrokerOptions, parts: BrokerParts) {
+    const { shard, streams, topology, access, groups, transactions } = parts;
     this.options = options;
     this.shard = shard;
     this.streams = streams;
     this.topology = topology;
     this.access = access;
     this.groups = groups;
+    this.transactions = transactions;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -222,12 +239,14 @@ export class RunningBroker implements Broker, EngineObserver {
     namespace: string,
     owner: Owner,
   ): Session {
-    const { shard, topology, streams, groups } = this;
+    const { shard, topology, streams, groups, transactions } = this;
     const closed = (gone: ClientSession): void => {
       this.sessions.delete(gone);
     };
-    const parts = { shard, streams, topology, groups, access, principal, namespace, owner, closed };
-    const session = new ClientSession(parts);
+    const session = new ClientSession({
+      ...{ shard, streams, topology, groups, transactions, access },
+      ...{ principal, namespace, owner, closed },
+    });
     this.sessions.add(session);
     return session;
   }
@@ -275,6 +294,7 @@ export class RunningBroker implements Broker, EngineObserver {
       messagesReady: ready,
       messagesUnacked: unacked,
       messagesWaiting: waiting,
+      messagesRetained: shard.retained.count,
       published: counters.published,
       publishedBytes: counters.publishedBytes,
       confirmed: counters.confirmed,
@@ -306,6 +326,7 @@ export class RunningBroker implements Broker, EngineObserver {
     for (const session of [...this.sessions]) session.close();
     this.alarms.stop();
     this.groups.stop();
+    this.transactions.stop();
     await this.access.idle();
     await this.streams.close();
     await this.shard.close();

@@ -10,7 +10,7 @@ export class LengthLimit {
   readonly volatile: boolean;
   private readonly transientBytes: number;
 
-  constructor({ lengthMax, lengthBytesMax, overflow, volatile, transientBytesMax }: QueueOptions) {
+  private constructor({ lengthMax, lengthBytesMax, overflow, volatile, transientBytesMax }: QueueOptions) {
     this.volatile = volatile === true;
     this.transientBytes = transientBytesMax ?? -1;
     this.count = lengthMax ?? Number.POSITIVE_INFINITY;
@@ -26,6 +26,16 @@ export class LengthLimit {
     if (consumers === 0) return "offline";
     if (few && bytes >= this.transientBytes) return "slow";
     return this.volatile && (count >= this.count || bytes >= this.bytes) ? "slow" : null;
+  }
+
+  private static readonly unlimited = new LengthLimit({});
+
+  /** Queues without a limit share one object. */
+  static of(options: QueueOptions): LengthLimit {
+    const { lengthMax, lengthBytesMax, volatile, transientBytesMax } = options;
+    const unlimited =
+      lengthMax === undefined && lengthBytesMax === undefined && transientBytesMax === undefined;
+    return unlimited && volatile !== true ? LengthLimit.unlimited : new LengthLimit(options);
   }
 
   /** A queue that holds so much takes no more. */

@@ -53,9 +53,13 @@ export class Publisher {
     annotations: Uint8Array | null,
     expirationMs: number,
   ): number {
+    this.count(source);
+    return this.store(queues, source, annotations, expirationMs);
+  }
+
+  count(source: RecordSource): void {
     this.counters.published++;
     this.counters.publishedBytes += source.bodyBytes;
-    return this.store(queues, source, annotations, expirationMs);
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Table } from "../message/values.ts";
 import type { GroupControl } from "./groups/types.ts";
 import type { StreamControl } from "./stream/types.ts";
+import type { TransactionControl } from "./transactions/types.ts";
 import type {
   CommitWaiter,
   ConsumeOptions,
@@ -32,6 +33,8 @@ export interface Session {
   readonly owner: Owner;
   /** Groups of readers of this namespace's streams. */
   readonly groups: GroupControl;
+  /** Transactions over this namespace's streams and groups. */
+  readonly transactions: TransactionControl;
   /** The namespace's streams. */
   readonly streams: StreamControl;
 

@@ -1,13 +1,15 @@
 // Every protocol's own client on one and the same port, with and without TLS.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { connect } from "amqplib";
 import { Kafka, logLevel } from "kafkajs";
+import { connectAsync as connectMqtt } from "mqtt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Broker, startBroker } from "../../src/index.ts";
 import { makeCertificate } from "../../src/net/testing/certificate.ts";
-import { StompClient } from "../support/stomp-client.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "polymq-shared-"));
 const certificate = makeCertificate();
@@ -53,8 +55,19 @@ describe.each(ways)("%s", (way) => {
     await admin.disconnect();
   });
 
-  test.runIf(way === "plain")("STOMP", async () => {
-    const client = await StompClient.connect(`stomp://${address()}`);
-    client.destroy();
+  test("MQTT", async () => {
+    const login = { username: "guest", password: "guest", reconnectPeriod: 0, ...tls };
+    const client = await connectMqtt(`${way === "TLS" ? "mqtts" : "mqtt"}://${address()}`, login);
+    expect(await client.subscribeAsync("shared")).toEqual([{ topic: "shared", qos: 0 }]);
+    await client.endAsync();
+  });
+
+  test("STOMP", async () => {
+    const { port } = broker.shared!;
+    const socket = way === "TLS" ? connectTls({ port, ...tls }) : connectSocket(port, "127.0.0.1");
+    socket.write("\nCONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n\n\0");
+    const answer = await new Promise<Buffer>((resolve) => socket.once("data", resolve));
+    expect(`${answer}`).toMatch(/^CONNECTED\n[^]*\nversion:1\.2\n/);
+    socket.destroy();
   });
 });

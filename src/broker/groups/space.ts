@@ -118,16 +118,27 @@ export class GroupSpace implements GroupControl {
     commits: readonly OffsetCommit[],
     done: (refusals: readonly (GroupRefusal | null)[]) => void,
   ): void {
-    const refusal = this.commitRefusal(name, claim, false);
-    const answers = commits.map((commit) => refusal ?? this.offsetRefusal(commit));
-    const accepted = commits.filter((_commit, index) => answers[index] === null);
-    if (accepted.length === 0) {
-      done(answers);
-      return;
-    }
-    const { offsets } = this.obtain(name);
-    for (const commit of accepted) offsets.commit(commit.stream, commit.partition, this.offsetOf(commit));
-    this.parts.store.flush(() => done(answers));
+    const keep = (offsets: Offsets, commit: OffsetCommit): void =>
+      offsets.commit(commit.stream, commit.partition, this.offsetOf(commit));
+    this.keep(name, this.commitRefusal(name, claim, false), commits, keep, done);
+  }
+
+  /** Offsets that count once the producer's transaction commits: see `decide`. One answer for each. */
+  stageOffsets(
+    name: string,
+    claim: MemberClaim,
+    producerId: number,
+    commits: readonly OffsetCommit[],
+    done: (refusals: readonly (GroupRefusal | null)[]) => void,
+  ): void {
+    const stage = (offsets: Offsets, commit: OffsetCommit): void =>
+      offsets.stage(producerId, commit.stream, commit.partition, this.offsetOf(commit));
+    this.keep(name, this.commitRefusal(name, claim, true), commits, stage, done);
+  }
+
+  /** The producer's transaction is over; durable with the store's next flush. */
+  decide(name: string, producerId: number, commit: boolean): void {
+    this.groups.get(name)?.offsets.decide(producerId, commit);
   }
 
   fetchOffsets(name: string, query: OffsetQuery): OffsetAnswer {
@@ -214,6 +225,24 @@ export class GroupSpace implements GroupControl {
   }
 
   // --------------------------------------------------------------------------------------------
+
+  private keep(
+    name: string,
+    refusal: GroupRefusal | null,
+    commits: readonly OffsetCommit[],
+    keep: (offsets: Offsets, commit: OffsetCommit) => void,
+    done: (refusals: readonly (GroupRefusal | null)[]) => void,
+  ): void {
+    const answers = commits.map((commit) => refusal ?? this.offsetRefusal(commit));
+    const accepted = commits.filter((_commit, index) => answers[index] === null);
+    if (accepted.length === 0) {
+      done(answers);
+      return;
+    }
+    const { offsets } = this.obtain(name);
+    for (const commit of accepted) keep(offsets, commit);
+    this.parts.store.flush(() => done(answers));
+  }
 
   private obtain(name: string): Group {
     let group = this.groups.get(name);

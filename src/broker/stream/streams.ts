@@ -19,7 +19,11 @@ const NAME_BYTES_MAX = 255;
 /** All streams of all namespaces. */
 export class Streams {
   /** What a stream is that says nothing else. */
-  readonly defaults: StreamConfig;
+  defaults: StreamConfig;
+  /** What of that was changed while it ran. */
+  changedDefaults: Partial<StreamConfig>;
+  /** As the broker was started. */
+  readonly initialDefaults: StreamConfig;
   private readonly context: StreamContext;
   private readonly store: StreamStore;
   private readonly spaces = new Map<string, Map<string, Stream>>();
@@ -30,7 +34,9 @@ export class Streams {
   constructor(options: StreamOptions, cache: TailCache) {
     this.context = new StreamContext(options, cache);
     this.store = new StreamStore(options.engine.meta);
-    this.defaults = { ...STREAM_DEFAULTS, durability: options.durability };
+    this.initialDefaults = { ...STREAM_DEFAULTS, ...options.defaults, durability: options.durability };
+    this.changedDefaults = this.store.defaults();
+    this.defaults = { ...this.initialDefaults, ...this.changedDefaults };
     for (const { namespace, ...record } of this.store.all()) {
       this.enter(new Stream(this.context, namespace, record, this.defaults));
     }
@@ -101,6 +107,15 @@ export class Streams {
       })
       .finally(() => this.removals.delete(removal));
     this.removals.add(removal);
+  }
+
+  /** Replaces what was changed of the defaults: acts at once on all streams. @throws BrokerError argument-invalid */
+  alterDefaults(changes: Partial<StreamConfig>): void {
+    checkOverrides("", "", changes, this.highest);
+    this.changedDefaults = changes;
+    this.defaults = { ...this.initialDefaults, ...changes };
+    this.store.putDefaults(changes);
+    for (const stream of this.byId.values()) stream.rebase(this.defaults);
   }
 
   /** @throws BrokerError argument-invalid */

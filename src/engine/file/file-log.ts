@@ -151,6 +151,10 @@ export class FileLog implements Log, RoundMember {
     this.writer.rotate();
   }
 
+  get absent(): number {
+    return this.source?.absent ?? 0;
+  }
+
   gather(): boolean {
     if (this.source === null || this.failure !== null || this.closed) return false;
     this.unreported = 0;

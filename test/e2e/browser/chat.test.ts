@@ -9,6 +9,8 @@ import { BROWSER, Page, REPORT } from "../../support/browser.ts";
 const { resolve } = createRequire(import.meta.url);
 const STOMP = readFileSync(resolve("@stomp/stompjs"), "utf8");
 
+const MQTT = readFileSync(resolve("mqtt").replace(/[^/]+\/[^/]+$/, "dist/mqtt.min.js"), "utf8");
+
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
@@ -25,6 +27,7 @@ async function open(script: (url: string) => string, library: string, origins?: 
   closers.push(() => connection.close());
   const channel = await connection.createChannel();
   await channel.assertQueue("moderator");
+  await channel.bindQueue("moderator", "amq.topic", "moderator.#");
   return { page, channel };
 }
 
@@ -45,24 +48,36 @@ const overStomp = (url: string): string => `
   client.activate();
 `;
 
-describe.skipIf(BROWSER === null).each([["STOMP", overStomp, STOMP]] as const)(
-  "over %s",
-  (_name, script, library) => {
-    test("a page hears what a program says, and answers it", async () => {
-      const { page, channel } = await open(script, library);
-      page.open();
-      expect(await page.next()).toBe("ready");
-      const heard = new Promise<string>((resolve) => {
-        channel.consume("moderator", (message) => resolve(`${message?.content}`), { noAck: true });
-      });
-      channel.publish("amq.topic", "room.one", Buffer.from("grüß dich 👋"));
-      expect(await heard).toBe("grüß dich 👋, said the page");
-    });
+const overMqtt = (url: string): string => `
+  const client = mqtt.connect(${JSON.stringify(`${url}/mqtt`)}, {
+    protocolVersion: 5,
+    username: "guest",
+    password: "guest",
+    reconnectPeriod: 0,
+  });
+  client.on("connect", () => client.subscribe("room/one", { qos: 1 }, () => report("ready")));
+  client.on("message", (topic, payload) => client.publish("moderator/one", payload + ", said the page", { qos: 2 }));
+  client.on("close", () => report("closed"));
+`;
 
-    test("a page from elsewhere is not let in", async () => {
-      const { page } = await open(script, library, "https://chat.example");
-      page.open();
-      expect(await page.next()).toBe("closed");
+describe.skipIf(BROWSER === null).each([
+  ["STOMP", overStomp, STOMP],
+  ["MQTT", overMqtt, MQTT],
+] as const)("over %s", (_name, script, library) => {
+  test("a page hears what a program says, and answers it", async () => {
+    const { page, channel } = await open(script, library);
+    page.open();
+    expect(await page.next()).toBe("ready");
+    const heard = new Promise<string>((resolve) => {
+      channel.consume("moderator", (message) => resolve(`${message?.content}`), { noAck: true });
     });
-  },
-);
+    channel.publish("amq.topic", "room.one", Buffer.from("grüß dich 👋"));
+    expect(await heard).toBe("grüß dich 👋, said the page");
+  });
+
+  test("a page from elsewhere is not let in", async () => {
+    const { page } = await open(script, library, "https://chat.example");
+    page.open();
+    expect(await page.next()).toBe("closed");
+  });
+});

@@ -1,16 +1,11 @@
-import type { ClassicState, GroupView, Operation, Rights } from "../../../broker/index.ts";
+import type { ClassicState, GroupView } from "../../../broker/index.ts";
 import { defineHandler } from "../api.ts";
 import { CODES } from "../errors.ts";
+import { allowedOperations } from "../operations.ts";
 import { describeGroups } from "../schemas/describe-groups.ts";
 
 /** From here on a group that is not there is an error; before, it is dead. */
 const FIRST_WITH_NOT_FOUND = 6;
-
-const OPERATIONS: readonly (readonly [number: number, operation: Operation])[] = [
-  [3, "read"],
-  [6, "delete"],
-  [8, "describe"],
-];
 
 export const STATE_NAMES: Readonly<Record<ClassicState, string>> = {
   empty: "Empty",
@@ -29,7 +24,7 @@ export const describeGroupsHandler = defineHandler({
         if (!peer.rights.may("describe", "group", groupId))
           return { groupId, errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
         const authorizedOperations = includeAuthorizedOperations
-          ? operationBits(peer.rights, groupId)
+          ? allowedOperations(peer.rights, "group", groupId)
           : undefined;
         const view = groups.describe(groupId);
         if (view === null) return { ...missing(groupId, version), authorizedOperations };
@@ -60,12 +55,4 @@ function described({ name, state, protocolType, protocol, members }: GroupView) 
       memberAssignment: member.assignment,
     })),
   };
-}
-
-/** A bit for each operation that the user may do to the group, by its number. */
-export function operationBits(rights: Rights, group: string): number {
-  return OPERATIONS.reduce(
-    (bits, [number, operation]) => (rights.may(operation, "group", group) ? bits | (1 << number) : bits),
-    0,
-  );
 }

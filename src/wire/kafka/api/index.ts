@@ -1,4 +1,6 @@
 import type { AnyHandler } from "../api-table.ts";
+import { addOffsetsToTxnHandler } from "./add-offsets-to-txn.ts";
+import { addPartitionsToTxnHandler } from "./add-partitions-to-txn.ts";
 import { ADMINISTRATION } from "./administration.ts";
 import { apiVersionsHandler } from "./api-versions.ts";
 import { deleteGroupsHandler } from "./delete-groups.ts";
@@ -6,13 +8,17 @@ import { deleteRecordsHandler } from "./delete-records.ts";
 import { describeClusterHandler } from "./describe-cluster.ts";
 import { describeGroupsHandler } from "./describe-groups.ts";
 import { describeTopicPartitionsHandler } from "./describe-topic-partitions.ts";
+import { describeTransactionsHandler } from "./describe-transactions.ts";
+import { endTxnHandler } from "./end-txn.ts";
 import { fetchHandler } from "./fetch.ts";
 import { findCoordinatorHandler } from "./find-coordinator.ts";
 import { heartbeatHandler } from "./heartbeat.ts";
+import { initProducerIdHandler } from "./init-producer-id.ts";
 import { joinGroupHandler } from "./join-group.ts";
 import { leaveGroupHandler } from "./leave-group.ts";
 import { listGroupsHandler } from "./list-groups.ts";
 import { listOffsetsHandler } from "./list-offsets.ts";
+import { listTransactionsHandler } from "./list-transactions.ts";
 import { metadataHandler } from "./metadata.ts";
 import { offsetCommitHandler } from "./offset-commit.ts";
 import { offsetDeleteHandler } from "./offset-delete.ts";
@@ -20,23 +26,30 @@ import { offsetFetchHandler } from "./offset-fetch.ts";
 import { offsetForLeaderEpochHandler } from "./offset-for-leader-epoch.ts";
 import { produceHandler } from "./produce.ts";
 import { syncGroupHandler } from "./sync-group.ts";
+import { txnOffsetCommitHandler } from "./txn-offset-commit.ts";
 
 /** Every API that is served: the table of contents. */
 export const HANDLERS: readonly AnyHandler[] = [
   ...ADMINISTRATION,
+  addOffsetsToTxnHandler,
+  addPartitionsToTxnHandler,
   apiVersionsHandler,
   deleteGroupsHandler,
   deleteRecordsHandler,
   describeClusterHandler,
   describeGroupsHandler,
   describeTopicPartitionsHandler,
+  describeTransactionsHandler,
+  endTxnHandler,
   fetchHandler,
   findCoordinatorHandler,
   heartbeatHandler,
+  initProducerIdHandler,
   joinGroupHandler,
   leaveGroupHandler,
   listGroupsHandler,
   listOffsetsHandler,
+  listTransactionsHandler,
   metadataHandler,
   offsetCommitHandler,
   offsetDeleteHandler,
@@ -44,4 +57,5 @@ export const HANDLERS: readonly AnyHandler[] = [
   offsetForLeaderEpochHandler,
   produceHandler,
   syncGroupHandler,
+  txnOffsetCommitHandler,
 ];

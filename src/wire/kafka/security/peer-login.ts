@@ -72,7 +72,7 @@ export class PeerLogin {
     const { peer } = this;
     const { clock, logger } = peer.node.context;
     this.login = null;
-    logger.warn({ connection: peer.name, err: error }, "login refused");
+    logger.warn({ connection: peer.name, reason: (error as Error).message }, "login refused");
     clock.setTimer(FAILURE_DELAY_MS, () => peer.close());
     if (error instanceof KafkaError) return error;
     if (!(error instanceof BrokerError)) return error as Error;
