@@ -294,6 +294,7 @@ export class RunningBroker implements Broker, EngineObserver {
       messagesReady: ready,
       messagesUnacked: unacked,
       messagesWaiting: waiting,
+      messagesRetained: shard.retained.count,
       published: counters.published,
       publishedBytes: counters.publishedBytes,
       confirmed: counters.confirmed,
