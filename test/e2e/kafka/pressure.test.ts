@@ -63,15 +63,21 @@ test("a producer waits while memory is short, a consumer does not", async () => 
 describe("a stop", () => {
   test("answers what waits for records with what there is, and hangs up", async () => {
     const { connected, stop } = await start({ shutdownGrace: "5s" });
-    const client = await connected();
-    await client.ask(metadata, 4, { topics: [{ name: "t" }], allowAutoTopicCreation: true });
-    const produced = client.post(produce, 3, records("t", "a"));
+    const [client, other] = [await connected(), await connected()];
+    const topics = [{ name: "t" }, { name: "marker" }];
+    await client.ask(metadata, 4, { topics, allowAutoTopicCreation: true });
+    await client.ask(produce, 3, records("t", "a"));
     const waiting = client.post(fetch, 4, reading("t", 60_000, 1_000_000));
-    expect((await produced()).responses[0]!.partitionResponses[0]!.errorCode).toBe(0);
+    // What is behind the fetch was taken: so was the fetch.
+    client.post(produce, 3, records("marker", "m"));
+    await other.ask(fetch, 4, reading("marker", 20_000));
+    const startMs = performance.now();
     const stopped = stop();
     expect((await waiting()).responses[0]!.partitions[0]).toMatchObject({ errorCode: 0, highWatermark: 1 });
-    await client.hungUp();
+    await Promise.all([client.hungUp(), other.hungUp()]);
     await stopped;
+    // Nobody was waited for in vain.
+    expect(performance.now() - startMs).toBeLessThan(4000);
   });
 });
 
