@@ -26,6 +26,11 @@ export interface QueueOptions {
    * (counted as "offline"), and so is one that comes while `lengthMax` are waiting (counted as "slow").
    */
   readonly volatile?: boolean;
+  /**
+   * A message that is not persistent is dropped when it comes while there is no consumer (counted as "offline"), or
+   * while so many bytes are ready (counted as "slow").
+   */
+  readonly transientBytesMax?: number;
 }
 
 /** A failed message waits in place and comes back; after `attempts` it goes to the dead-letter target or the parking lot. */

@@ -1,4 +1,4 @@
-import type { AppendRefusal, OffsetWaiter, PartitionHandle } from "../../../broker/index.ts";
+import type { AppendRefusal, OffsetWaiter } from "../../../broker/index.ts";
 import {
   ATTRIBUTES_AT,
   BATCH_MAGIC,
@@ -12,7 +12,7 @@ import type { Request, Response } from "../codec/api.ts";
 import type { ByteRange } from "../codec/reader.ts";
 import { CODES, type CodeName } from "../errors.ts";
 import { convertUp } from "../legacy/up.ts";
-import { findPartition } from "../partitions.ts";
+import { type Appendable, findWritable } from "../queue-topic.ts";
 import { throttleOf } from "../quotas/throttle.ts";
 import { produce } from "../schemas/produce.ts";
 
@@ -90,7 +90,7 @@ function hasError({ responses = [] }: Answer): boolean {
 }
 
 interface Appended {
-  readonly partition: PartitionHandle;
+  readonly partition: Appendable;
   /** Of its last record: durable when the committed offset is beyond it. */
   readonly offset: number;
   readonly answer: Mutable<PartitionAnswer>;
@@ -112,7 +112,7 @@ class ProduceWork implements OffsetWaiter {
     for (const { name, partitionData } of topicData) {
       const partitionResponses: PartitionAnswer[] = [];
       for (const { index, records } of partitionData) {
-        const found = findPartition(this.call.peer, "write", name, index);
+        const found = findWritable(this.call.peer, name, index);
         partitionResponses.push(
           typeof found === "number"
             ? { index, errorCode: found, baseOffset: -1 }
@@ -124,7 +124,7 @@ class ProduceWork implements OffsetWaiter {
     return { responses };
   }
 
-  private appendTo(partition: PartitionHandle, index: number, records: ByteRange | null): PartitionAnswer {
+  private appendTo(partition: Appendable, index: number, records: ByteRange | null): PartitionAnswer {
     if (records === null || records.end - records.start === 0)
       return refused(index, "INVALID_RECORD", "no record batch");
     const { version } = this.call;
