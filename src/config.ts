@@ -434,6 +434,27 @@ const LIMITS = {
   }),
 };
 
+const STREAMS = {
+  streamRetentionTime: option({
+    file: "stream.retention-time",
+    type: orOff(duration(1000, 100 * 365 * DAY_MS)),
+    default: "168h",
+    help: "how long streams keep records that do not say so themselves; `off` for ever",
+  }),
+  streamRetentionBytes: option({
+    file: "stream.retention-bytes",
+    type: orOff(BYTES),
+    default: "off",
+    help: "how much a partition of a stream keeps that does not say so itself",
+  }),
+  streamSegmentBytes: option({
+    file: "stream.segment-bytes",
+    type: BYTES,
+    default: "1GiB",
+    help: "size at which a partition begins a new segment; old records go by whole segments",
+  }),
+};
+
 const DELIVERY = {
   consumerTimeout: option({
     file: "consumer-timeout",
@@ -464,6 +485,7 @@ export const OPTIONS = {
   ...ACCESS,
   ...OAUTH,
   ...LIMITS,
+  ...STREAMS,
   ...DELIVERY,
   ...LOGGING,
 };

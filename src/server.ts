@@ -4,7 +4,7 @@ import { Arena } from "./base/arena.ts";
 import { type Clock, SystemClock } from "./base/clock.ts";
 import type { Logger } from "./base/logger.ts";
 import { Turn } from "./base/turn.ts";
-import type { TokenVerifier } from "./broker/index.ts";
+import type { StreamConfig, TokenVerifier } from "./broker/index.ts";
 import { openBroker, type RunningBroker } from "./broker/open.ts";
 import { namesAdmin, type Settings } from "./config.ts";
 import { dataDirectoryOf, openEngine } from "./engines.ts";
@@ -90,6 +90,7 @@ export class Server {
         initialUser: { name: settings.adminUser, password: settings.adminPassword },
       }),
       ...(await tokenOptions(settings, logger)),
+      streamDefaults: streamDefaults(settings),
       readers,
       consumerTimeoutMs: settings.consumerTimeout,
       quorumDeliveryLimit: settings.quorumDeliveryLimit ?? -1,
@@ -167,4 +168,12 @@ async function tokenOptions(settings: Settings, logger: Logger): Promise<{ token
   const { JwtVerifier } = await import("./broker/access/tokens.ts");
   const { oauthScope: scope, oauthUserClaim: userClaim } = settings;
   return { tokens: new JwtVerifier({ keys, issuer, audience, scope, userClaim }) };
+}
+
+function streamDefaults(settings: Settings): Partial<StreamConfig> {
+  return {
+    retentionMs: settings.streamRetentionTime ?? -1,
+    retentionBytes: settings.streamRetentionBytes ?? -1,
+    segmentBytes: settings.streamSegmentBytes,
+  };
 }

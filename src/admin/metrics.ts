@@ -17,6 +17,7 @@ const GAUGES: readonly Row[] = [
     "Messages that wait for a retry or their delay",
     (stats) => stats.messagesWaiting,
   ],
+  ["polymq_messages_retained", "Retained messages", (stats) => stats.messagesRetained],
   ["polymq_log_bytes", "Bytes the logs take on their medium", (stats) => stats.logBytes],
   ["polymq_message_memory_bytes", "Messages in memory", (stats) => stats.messageMemoryBytes],
   ["polymq_arena_used_bytes", "Message and socket memory in use", (stats) => stats.arenaBytesUsed],

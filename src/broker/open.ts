@@ -24,7 +24,7 @@ import { Shard } from "./shard.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
-import type { StreamHandle } from "./stream/types.ts";
+import type { StreamConfig, StreamHandle } from "./stream/types.ts";
 import { Topology } from "./topology/topology.ts";
 import { TransactionCoordinator } from "./transactions/coordinator.ts";
 import type { Owner, QueueHandle } from "./types.ts";
@@ -39,6 +39,8 @@ export interface BrokerOptions {
   readonly durability: Durability;
   /** First administrator of a new data directory; absent: guest/guest, from loopback only. */
   readonly initialUser?: { readonly name: string; readonly password: string };
+  /** What streams are that say nothing else; absent: see `stream/config.ts`. */
+  readonly streamDefaults?: Partial<Omit<StreamConfig, "durability">>;
   /** Absent: nobody can log in with a token. */
   readonly tokens?: TokenVerifier;
   /** Acknowledgement timeout of queues that do not set one; null = none. */
@@ -87,10 +89,14 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
       logger,
       durability: engine.durability === "memory" ? "memory" : options.durability,
       producerExpiryMs: PRODUCER_EXPIRY_MS,
+      defaults: options.streamDefaults ?? {},
     },
     new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
   );
   topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax, streams });
+  topology.onChange(({ kind, action, namespace }) => {
+    if (kind === "namespace" && action === "deleted") streams.deleteNamespace(namespace);
+  });
   const access = await Access.open(engine.meta, {
     clock,
     ...(options.initialUser !== undefined && { initialUser: options.initialUser }),
@@ -292,6 +298,7 @@ export class RunningBroker implements Broker, EngineObserver {
       messagesReady: ready,
       messagesUnacked: unacked,
       messagesWaiting: waiting,
+      messagesRetained: shard.retained.count,
       published: counters.published,
       publishedBytes: counters.publishedBytes,
       confirmed: counters.confirmed,

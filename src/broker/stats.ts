@@ -58,6 +58,8 @@ export interface BrokerStats {
   readonly messagesUnacked: number;
   /** Waiting for a retry or for their delay. */
   readonly messagesWaiting: number;
+  /** The last message of each key for which one is kept. */
+  readonly messagesRetained: number;
   readonly published: number;
   readonly publishedBytes: number;
   readonly confirmed: number;

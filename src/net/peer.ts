@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import { isIPv4, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Transport } from "./transport.ts";
 
@@ -29,7 +29,7 @@ export function unmapped(address: string): string {
 }
 
 export function isLoopback(address: string): boolean {
-  return address === "::1" || address.startsWith("127.");
+  return address === "::1" || (address.startsWith("127.") && isIPv4(address));
 }
 
 export function describeTls(socket: TLSSocket): Transport["tls"] {

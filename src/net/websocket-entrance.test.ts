@@ -172,6 +172,22 @@ describe("the handshake", () => {
     expect(acceptor.transports[0]!.loopback).toBe(false);
   });
 
+  test("for a page from elsewhere is nobody's from this machine either, unless that page is expected", async () => {
+    const { listener, acceptor } = await serve();
+    const pages = [
+      "https://evil.example",
+      "null",
+      "http://127.evil.example",
+      "http://localhost:8080",
+      "http://[::1]",
+    ];
+    for (const origin of pages) await opened(listener, "/text", [], { origin });
+    expect(acceptor.transports.map(({ loopback }) => loopback)).toEqual([false, false, false, true, true]);
+    const expecting = await serve({ origins: ["https://chat.example"] });
+    await opened(expecting.listener, "/text", [], { origin: "https://chat.example" });
+    expect(expecting.acceptor.transports[0]!.loopback).toBe(true);
+  });
+
   test("that never ends is cut", async () => {
     const { listener, budget } = await serve({}, new Words(), 50);
     const slow = new Client(listener);

@@ -5,6 +5,7 @@ import type { WebSocket, WebSocketServer } from "ws";
 import type { Flow } from "./byte-stream.ts";
 import type { ConnectionEntrance } from "./connection-entrance.ts";
 import type { Arrival, Entrance } from "./entrance.ts";
+import { isLoopback } from "./peer.ts";
 import { WebSocketStream } from "./websocket-stream.ts";
 
 /** RFC 6455 section 7.4.1. */
@@ -90,10 +91,18 @@ export class WebSocketEntrance implements Entrance {
     } else if (way === undefined) {
       refuse(socket, "400 Bad Request", `subprotocols spoken here: ${known.join(", ") || "none"}`);
     } else {
-      if (FORWARDED.some((name) => name in request.headers))
-        arrival.peer = { ...arrival.peer, loopback: false };
+      const { peer } = arrival;
+      arrival.peer = { ...peer, loopback: peer.loopback && this.isFromHere(request) };
       this.server.handleUpgrade(request, socket, head, (opened) => connect(opened, way, arrival));
     }
+  }
+
+  /** A proxy forwards anybody's request, and a browser connects for whatever page it shows. */
+  private isFromHere({ headers }: IncomingMessage): boolean {
+    if (FORWARDED.some((name) => name in headers)) return false;
+    const { origin } = headers;
+    if (origin === undefined || this.origins !== null) return true;
+    return URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname);
   }
 
   private explain(_request: IncomingMessage, response: ServerResponse): void {
@@ -127,6 +136,10 @@ function wayOf(
 function offeredBy(request: IncomingMessage): string[] {
   const header = request.headers["sec-websocket-protocol"];
   return header === undefined ? [] : header.split(",").map((name) => name.trim());
+}
+
+function isLoopbackHost(host: string): boolean {
+  return host === "localhost" || isLoopback(host.replace(/^\[|\]$/g, ""));
 }
 
 function refuse(socket: Duplex, status: string, text: string): void {

@@ -7,7 +7,7 @@ import { RecordsHead } from "./heads.ts";
 import { Portion } from "./portion.ts";
 import { ReadBuffers } from "./read-buffers.ts";
 import type { TailCache } from "./tail-cache.ts";
-import type { AppendRefusal, AppendResult } from "./types.ts";
+import type { AppendRefusal, AppendResult, StreamConfig } from "./types.ts";
 
 export class MutableAppendResult implements AppendResult {
   baseOffset = -1;
@@ -37,6 +37,8 @@ export interface StreamOptions {
   readonly logger: Logger;
   /** Level of streams that do not say which. */
   readonly durability: Durability;
+  /** Where they differ from `STREAM_DEFAULTS`. */
+  readonly defaults?: Partial<StreamConfig>;
   /** How long a producer that writes nothing is remembered. */
   readonly producerExpiryMs: number;
 }

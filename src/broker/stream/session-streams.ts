@@ -1,6 +1,6 @@
 import { BrokerError } from "../../base/errors.ts";
 import type { Grants } from "../access/grants.ts";
-import type { Operation } from "../access/types.ts";
+import { CLUSTER_RESOURCE, type Operation } from "../access/types.ts";
 import { streamExists } from "../topology/refusals.ts";
 import type { Stream } from "./stream.ts";
 import type { Streams } from "./streams.ts";
@@ -26,6 +26,22 @@ export class SessionStreams implements StreamControl {
 
   get defaults(): StreamConfig {
     return this.parts.streams.defaults;
+  }
+
+  get initialDefaults(): StreamConfig {
+    return this.parts.streams.initialDefaults;
+  }
+
+  get changedDefaults(): Partial<StreamConfig> {
+    return this.parts.streams.changedDefaults;
+  }
+
+  alterDefaults(changes: Partial<StreamConfig>): void {
+    const { grants, address, streams } = this.parts;
+    if (!grants.permits("alter-configs", "cluster", CLUSTER_RESOURCE, address)) {
+      throw grants.refusal("alter-configs", "cluster", CLUSTER_RESOURCE);
+    }
+    streams.alterDefaults(changes);
   }
 
   create(declaration: StreamDeclaration): Stream {

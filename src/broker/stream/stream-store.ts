@@ -1,14 +1,17 @@
 import type { MetaStore } from "../../engine/engine.ts";
 import type { StreamRecord } from "./stream.ts";
+import type { StreamConfig } from "./types.ts";
 
 /**
  * Streams in the metadata store, '/' and '%' in names percent-encoded, JSON values:
  *
  *     streams/format                 {version}
  *     streams/stream/<ns>/<name>     `StreamRecord` with namespace
+ *     streams/defaults               what was changed of the defaults
  */
 const VERSION = 1;
 const FORMAT_KEY = "streams/format";
+const DEFAULTS_KEY = "streams/defaults";
 const STREAM_PREFIX = "streams/stream/";
 
 interface StoredStream extends StreamRecord {
@@ -32,13 +35,27 @@ export class StreamStore {
     return Array.from(this.meta.entries(STREAM_PREFIX), ([, value]) => parse(value) as StoredStream);
   }
 
+  defaults(): Partial<StreamConfig> {
+    const stored = this.meta.get(DEFAULTS_KEY);
+    return stored === undefined ? {} : (parse(stored) as Partial<StreamConfig>);
+  }
+
+  putDefaults(changes: Partial<StreamConfig>): void {
+    this.writeFormat();
+    this.write(DEFAULTS_KEY, changes);
+  }
+
   put(namespace: string, record: StreamRecord): void {
-    if (this.meta.get(FORMAT_KEY) === undefined) this.write(FORMAT_KEY, { version: VERSION });
+    this.writeFormat();
     this.write(keyOf(namespace, record.name), { namespace, ...record });
   }
 
   delete(namespace: string, name: string): void {
     this.meta.delete(keyOf(namespace, name));
+  }
+
+  private writeFormat(): void {
+    if (this.meta.get(FORMAT_KEY) === undefined) this.write(FORMAT_KEY, { version: VERSION });
   }
 
   private write(key: string, json: object): void {

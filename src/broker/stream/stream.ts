@@ -21,7 +21,7 @@ export class Stream implements StreamHandle {
   readonly partitions: Partition[] = [];
   deleted = false;
   private readonly context: StreamContext;
-  private readonly defaults: StreamConfig;
+  private defaults: StreamConfig;
 
   constructor(context: StreamContext, namespace: string, record: StreamRecord, defaults: StreamConfig) {
     this.context = context;
@@ -44,6 +44,11 @@ export class Stream implements StreamHandle {
     for (let index = this.partitions.length; index < partitions; index++) {
       this.partitions.push(new Partition(this.context, this, index));
     }
+  }
+
+  rebase(defaults: StreamConfig): void {
+    this.defaults = defaults;
+    this.config = { ...defaults, ...this.overrides };
   }
 
   alter(overrides: Partial<StreamConfig>, attributes: Readonly<Record<string, string>>): void {

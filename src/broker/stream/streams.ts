@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { Timer } from "../../base/clock.ts";
 import { BrokerError } from "../../base/errors.ts";
+import { dirtOf, wantsCleaning } from "./compaction.ts";
 import { checkOverrides, invalid, STREAM_DEFAULTS } from "./config.ts";
 import { StreamContext, type StreamOptions } from "./context.ts";
-import { logNameOf } from "./partition.ts";
+import { logNameOf, type Partition } from "./partition.ts";
 import { retain } from "./retention.ts";
 import { Stream } from "./stream.ts";
 import { StreamStore } from "./stream-store.ts";
@@ -19,18 +20,25 @@ const NAME_BYTES_MAX = 255;
 /** All streams of all namespaces. */
 export class Streams {
   /** What a stream is that says nothing else. */
-  readonly defaults: StreamConfig;
+  defaults: StreamConfig;
+  /** What of that was changed while it ran. */
+  changedDefaults: Partial<StreamConfig>;
+  /** As the broker was started. */
+  readonly initialDefaults: StreamConfig;
   private readonly context: StreamContext;
   private readonly store: StreamStore;
   private readonly spaces = new Map<string, Map<string, Stream>>();
   private readonly byId = new Map<string, Stream>();
   private readonly removals = new Set<Promise<void>>();
+  private cleaning: Promise<void> | null = null;
   private sweepTimer: Timer | null = null;
 
   constructor(options: StreamOptions, cache: TailCache) {
     this.context = new StreamContext(options, cache);
     this.store = new StreamStore(options.engine.meta);
-    this.defaults = { ...STREAM_DEFAULTS, durability: options.durability };
+    this.initialDefaults = { ...STREAM_DEFAULTS, ...options.defaults, durability: options.durability };
+    this.changedDefaults = this.store.defaults();
+    this.defaults = { ...this.initialDefaults, ...this.changedDefaults };
     for (const { namespace, ...record } of this.store.all()) {
       this.enter(new Stream(this.context, namespace, record, this.defaults));
     }
@@ -103,6 +111,19 @@ export class Streams {
     this.removals.add(removal);
   }
 
+  /** Replaces what was changed of the defaults: acts at once on all streams. @throws BrokerError argument-invalid */
+  alterDefaults(changes: Partial<StreamConfig>): void {
+    checkOverrides("", "", changes, this.highest);
+    this.changedDefaults = changes;
+    this.defaults = { ...this.initialDefaults, ...changes };
+    this.store.putDefaults(changes);
+    for (const stream of this.byId.values()) stream.rebase(this.defaults);
+  }
+
+  deleteNamespace(namespace: string): void {
+    for (const stream of [...this.in(namespace)]) this.delete(stream);
+  }
+
   /** @throws BrokerError argument-invalid */
   grow(stream: Stream, partitions: number): void {
     this.checkPartitions(stream.name, stream.namespace, partitions, stream.partitions.length + 1);
@@ -129,6 +150,7 @@ export class Streams {
       for (const { written } of partitions) if (written !== null) closing.push(written.close());
     }
     await Promise.all(closing);
+    await this.cleaning;
   }
 
   private get highest() {
@@ -153,17 +175,42 @@ export class Streams {
     }
   }
 
-  /** What is not urgent: old runs, and producers that have gone. */
+  /** What is not urgent: old runs, producers that have gone, and cleaning. */
   private sweep(): void {
     const nowMs = this.context.clock.now();
+    let dirtiest: Partition | null = null;
+    let dirtiestBytes = 0;
     for (const { partitions } of this.byId.values()) {
       for (const partition of partitions) {
         if (partition.written === null) continue;
         retain(partition, nowMs);
         partition.written.forgetProducers(nowMs);
+        if (partition.config.cleanup === "delete" || this.cleaning !== null) continue;
+        const dirt = dirtOf(partition.written, partition.config, nowMs);
+        if (dirt.dirtyBytes <= dirtiestBytes || !wantsCleaning(dirt, partition.config, nowMs)) continue;
+        dirtiest = partition;
+        dirtiestBytes = dirt.dirtyBytes;
       }
     }
+    if (dirtiest !== null) this.clean(dirtiest);
     this.sweepTimer = this.context.clock.setTimer(SWEEP_MS, () => this.sweep());
+  }
+
+  /** One partition at a time: it takes memory for keys, and reads and writes much. */
+  private clean(partition: Partition): void {
+    this.cleaning = partition
+      .clean()
+      .catch((error: unknown) => {
+        if (partition.written?.over !== false) return;
+        const { stream, index } = partition;
+        this.context.logger.error(
+          { stream: stream.name, partition: index, err: error },
+          "cleaning by key failed",
+        );
+      })
+      .finally(() => {
+        this.cleaning = null;
+      });
   }
 
   private checkPartitions(name: string, namespace: string, partitions: number, min: number): void {

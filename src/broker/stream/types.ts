@@ -56,6 +56,12 @@ export interface StreamHandle {
 export interface StreamControl {
   /** What a stream has that overrides nothing. */
   readonly defaults: StreamConfig;
+  /** As the broker was started. */
+  readonly initialDefaults: StreamConfig;
+  /** What of that was changed while it ran. */
+  readonly changedDefaults: Partial<StreamConfig>;
+  /** Replaces what was changed; acts at once on all streams of all namespaces. @throws BrokerError argument-invalid, access-refused */
+  alterDefaults(changes: Partial<StreamConfig>): void;
   /** @throws BrokerError stream-exists (also for a queue of another type), name-invalid, argument-invalid, access-refused */
   create(declaration: StreamDeclaration): StreamHandle;
   /** @throws BrokerError stream-not-found, access-refused */

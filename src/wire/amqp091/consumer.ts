@@ -11,6 +11,7 @@ import { FRAME_END, FRAME_HEAD_BYTES, FRAME_METHOD } from "./codec/frame.ts";
 import { Writer } from "./codec/writer.ts";
 import { patchChannel, sendRecord } from "./content.ts";
 import type { Link } from "./link.ts";
+import { writeRouting } from "./long-key.ts";
 import { NO_DELIVERY_COUNT } from "./rebuild.ts";
 import type { DeliveryPosition } from "./transaction.ts";
 
@@ -183,12 +184,10 @@ export class AmqpConsumer implements ConsumerSink {
   /** Annotated, large or foreign messages: the header is written anew and the body split as needed. */
   private deliverRebuilt(delivery: Delivery, deliveryCount: number): void {
     const { record } = delivery;
-    const routingLength = record.routingLength;
-    const routingAt = record.routingOffset;
     method.reset();
     const at = method.room(this.prefix.length);
-    this.writePrefix(method.buffer, at, delivery, routingLength);
-    method.raw(record.bytes, routingAt, routingAt + routingLength);
+    writeRouting(method, record);
+    this.writePrefix(method.buffer, at, delivery, method.length - at - this.prefix.length);
     method.octet(FRAME_END);
     const { outbox, bodyPartBytesMax } = this.link;
     const { readers } = this.link.context;

@@ -4,6 +4,7 @@ import type { Outbox } from "../../net/outbox.ts";
 import { FRAME_BODY, FRAME_END, FRAME_HEAD_BYTES, writeFrameHead } from "./codec/frame.ts";
 import { Writer } from "./codec/writer.ts";
 import { type Content, locateContent } from "./content-location.ts";
+import { withLongKey } from "./long-key.ts";
 import { contentOf } from "./pivot.ts";
 import { type HeaderChange, headerChange, rebuildHeaderFrame } from "./rebuild.ts";
 
@@ -66,7 +67,7 @@ export function sendRecord(
   deliveryCount: number,
   readers: RecordReaders,
 ): void {
-  const change = headerChange(record.annotations(), deliveryCount);
+  const change = withLongKey(headerChange(record.annotations(), deliveryCount), record);
   const content =
     record.origin === ORIGIN_AMQP091
       ? locateContent(record.bytes, record.nativeOffset, record.bodyBytes)

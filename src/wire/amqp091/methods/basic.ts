@@ -10,6 +10,7 @@ import { AmqpConsumer } from "../consumer.ts";
 import { sendRecord } from "../content.ts";
 import { typeName } from "../erlang.ts";
 import { AmqpError } from "../errors.ts";
+import { writeRouting } from "../long-key.ts";
 import { REPLY_TO_NAME } from "../publisher.ts";
 import { NO_DELIVERY_COUNT } from "../rebuild.ts";
 import { cleanName } from "./exchange.ts";
@@ -145,7 +146,7 @@ function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
   method.long(BASIC_GET_OK);
   method.longlong(tag);
   method.octet(delivery.redelivered ? 1 : 0);
-  method.raw(record.bytes, record.routingOffset, record.routingOffset + record.routingLength);
+  writeRouting(method, record);
   method.long(ready);
   const size = method.length - frameAt - FRAME_HEAD_BYTES;
   writeFrameHead(method.buffer, frameAt, FRAME_METHOD, channel.number, size);

@@ -98,7 +98,7 @@ function shownConfigs({ rights, session }: Peer, topic: StreamDeclaration): Part
   if (!rights.may("describe-configs", "stream", topic.name)) {
     return { topicConfigErrorCode: CODES.TOPIC_AUTHORIZATION_FAILED, configs: null };
   }
-  const configs = showTopicConfigs(topic, session.streams.defaults);
+  const configs = showTopicConfigs(topic, session.streams);
   return {
     configs: configs.map(({ name, value, source, readOnly }) => ({
       name,

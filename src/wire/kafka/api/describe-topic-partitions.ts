@@ -56,8 +56,9 @@ function described(peer: Peer, stream: StreamHandle, first: number, next: number
       leaderEpoch: epoch,
       replicaNodes: alone,
       isrNodes: alone,
-      eligibleLeaderReplicas: null,
-      lastKnownElr: null,
+      // Kafka's own client cannot do with null here.
+      eligibleLeaderReplicas: [],
+      lastKnownElr: [],
     })),
     topicAuthorizedOperations: allowedOperations(peer.rights, "stream", stream.name),
   };

@@ -1,7 +1,8 @@
 // Configurations of the broker: what it is set to, some of which can be changed while it runs.
-import type { KafkaNode } from "../api.ts";
+import { advertisedAddress } from "../address.ts";
+import type { KafkaNode, Peer } from "../api.ts";
 import { KafkaError } from "../errors.ts";
-import { topicDefaults } from "./topic-configs.ts";
+import { showTopicDefaults } from "./topic-configs.ts";
 import {
   boolean,
   type ConfigValue,
@@ -12,8 +13,6 @@ import {
   TYPES,
   type ValueKind,
 } from "./values.ts";
-
-type StreamDefaults = Parameters<typeof topicDefaults>[0];
 
 /** Scope of what is kept in the broker's settings, and the name for all brokers. */
 const SCOPE = "kafka-broker";
@@ -107,13 +106,15 @@ export class BrokerConfigs {
   }
 
   /** `broker` "": only what was set for all brokers. */
-  show(broker: string, defaults: StreamDefaults): ShownConfig[] {
+  show(broker: string, peer: Peer): ShownConfig[] {
+    const topics = showTopicDefaults(peer.session.streams);
     if (broker === ALL_BROKERS) {
-      return [...this.changed(ALL_BROKERS)].map(([name, value]) => {
+      const own = [...this.changed(ALL_BROKERS)].map(([name, value]) => {
         const { kind, documentation } = BY_NAME.get(name) as DynamicConfig;
         const shown = { name, value, source: SOURCES.DYNAMIC_DEFAULT_BROKER };
         return { ...shown, type: kind.type, documentation, readOnly: false, synonyms: [shown] };
       });
+      return [...own, ...topics.filter(({ source }) => source === SOURCES.DYNAMIC_DEFAULT_BROKER)];
     }
     const dynamic = DYNAMIC.map((config) => {
       const { name, documentation } = config;
@@ -127,10 +128,7 @@ export class BrokerConfigs {
         synonyms,
       };
     });
-    const fixed = fixedConfigs(this.node);
-    const known = new Set([...dynamic, ...fixed].map(({ name }) => name));
-    const others = topicDefaults(defaults).filter(({ name }) => !known.has(name));
-    return [...dynamic, ...fixed, ...others].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...dynamic, ...fixedConfigs(peer), ...topics].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   private current(name: string): string | null {
@@ -172,15 +170,27 @@ function makeBrokerConfigs(node: KafkaNode): BrokerConfigs {
 }
 
 /** What others ask for to find out what they talk to. */
-function fixedConfigs(node: KafkaNode): ShownConfig[] {
-  const { settings } = node;
+function fixedConfigs(peer: Peer): ShownConfig[] {
+  const { settings } = peer.node;
+  const { secure, host, port } = peer.listener;
+  const protocol = secure ? "SASL_SSL" : "SASL_PLAINTEXT";
+  const advertised = advertisedAddress(peer);
+  const hours = Math.floor(peer.session.streams.defaults.retentionMs / 3_600_000);
   const id = `${settings.nodeId}`;
   const rows: [name: string, type: number, value: string, doc: string][] = [
+    [
+      "advertised.listeners",
+      TYPES.LIST,
+      `${protocol}://${advertised.host}:${advertised.port}`,
+      "Where clients are told to go.",
+    ],
     ["authorizer.class.name", TYPES.STRING, "polymq", "Access control: the broker's own users and rules."],
     ["broker.id", TYPES.INT, id, "Number of this broker."],
     ["controller.quorum.voters", TYPES.LIST, "", "There is one broker."],
     ["default.replication.factor", TYPES.INT, "1", "Every partition has one replica."],
     ["inter.broker.protocol.version", TYPES.STRING, "4.0-IV3", "Release that this broker compares to."],
+    ["listeners", TYPES.LIST, `${protocol}://${host}:${port}`, "Where this client was listened to."],
+    ["log.retention.hours", TYPES.INT, `${hours}`, "As log.retention.ms, in whole hours."],
     ["log.dirs", TYPES.STRING, settings.logDir, "Where records are kept."],
     ["node.id", TYPES.INT, id, "Number of this broker."],
     ["offsets.topic.replication.factor", TYPES.SHORT, "1", "Offsets of groups are kept once."],

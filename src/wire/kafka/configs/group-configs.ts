@@ -119,8 +119,9 @@ export class GroupConfigs {
     }
     for (const kind of ["consumer", "share"]) {
       const [heartbeat, session] = [`${kind}.heartbeat.interval.ms`, `${kind}.session.timeout.ms`];
-      const valueOf = (name: string) => Number(checked[name] ?? (BY_NAME.get(name) as GroupConfig).usual);
-      if (valueOf(session) > valueOf(heartbeat)) continue;
+      const milliseconds = (name: string) =>
+        Number(checked[name] ?? (BY_NAME.get(name) as GroupConfig).usual);
+      if (milliseconds(session) > milliseconds(heartbeat)) continue;
       throw new KafkaError("INVALID_CONFIG", `${session} must be greater than ${heartbeat}`);
     }
     return checked;

@@ -3,7 +3,15 @@ import type { Peer } from "../api.ts";
 import { KafkaError } from "../errors.ts";
 import { brokerConfigs } from "./broker-configs.ts";
 import { groupConfigs } from "./group-configs.ts";
-import { readTopicConfigs, showTopicConfigs, topicConfigType, topicTexts } from "./topic-configs.ts";
+import {
+  readTopicConfigs,
+  readTopicDefaults,
+  showTopicConfigs,
+  topicConfigType,
+  topicDefaultTexts,
+  topicDefaultType,
+  topicTexts,
+} from "./topic-configs.ts";
 import { elementsOf, RESOURCES, type ShownConfig, TYPES } from "./values.ts";
 
 /** One topic, broker or group, for the user of one connection. */
@@ -42,7 +50,7 @@ function topicResource({ session, rights }: Peer, name: string, right: Right): C
   const topic = session.streams.find(name);
   if (topic === null) throw new KafkaError("UNKNOWN_TOPIC_OR_PARTITION");
   return {
-    show: () => showTopicConfigs(topic, session.streams.defaults),
+    show: () => showTopicConfigs(topic, session.streams),
     own: () => topicTexts(topic),
     typeOf: topicConfigType,
     prepare: (texts) => {
@@ -58,19 +66,27 @@ function foreignAttributes(topic: { readonly attributes: Readonly<Record<string,
   return Object.fromEntries(Object.entries(topic.attributes).filter(([name]) => !ours.has(name)));
 }
 
-function brokerResource({ node, session, rights }: Peer, name: string, right: Right): ConfigResource {
+function brokerResource(peer: Peer, name: string, right: Right): ConfigResource {
+  const { node, session, rights } = peer;
   if (!rights.may(right, "cluster", "cluster")) throw new KafkaError("CLUSTER_AUTHORIZATION_FAILED");
   if (name !== "" && name !== `${node.settings.nodeId}`) {
     throw new KafkaError("INVALID_REQUEST", `There is no broker ${name}`);
   }
   const configs = brokerConfigs(node);
+  const { streams } = session;
+  const ofTopics = (config: string): boolean => topicDefaultType(config) !== null;
   return {
-    show: () => configs.show(name, session.streams.defaults),
-    own: () => configs.changed(name),
-    typeOf: (config) => configs.typeOf(config),
+    show: () => configs.show(name, peer),
+    own: () => new Map([...configs.changed(name), ...topicDefaultTexts(streams.changedDefaults)]),
+    typeOf: (config) => topicDefaultType(config) ?? configs.typeOf(config),
+    // Defaults of topics are the same for all brokers, whichever of them is asked to change them.
     prepare: (texts) => {
-      const checked = configs.check(texts);
-      return () => configs.change(name, checked);
+      const checked = configs.check(new Map([...texts].filter(([config]) => !ofTopics(config))));
+      const defaults = readTopicDefaults(new Map([...texts].filter(([config]) => ofTopics(config))));
+      return () => {
+        streams.alterDefaults(defaults);
+        configs.change(name, checked);
+      };
     },
   };
 }

@@ -1,6 +1,6 @@
 // Configurations of topics. What a stream acts on is part of its StreamConfig; what can only be kept and
 // reported is an attribute; and what would have to act but does not is refused.
-import type { StreamConfig } from "../../../broker/index.ts";
+import type { StreamConfig, StreamControl } from "../../../broker/index.ts";
 import { KafkaError } from "../errors.ts";
 import {
   boolean,
@@ -27,8 +27,13 @@ export interface TopicSettings {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
+/** Where the defaults of topics come from. */
+export type StreamDefaults = Pick<StreamControl, "initialDefaults" | "changedDefaults">;
+
 interface TopicConfig {
   readonly name: string;
+  /** It is more than kept. */
+  readonly acts: boolean;
   readonly type: number;
   readonly documentation: string;
   /** What the default is called among a broker's configurations; null: it has none. */
@@ -55,6 +60,7 @@ function acting<K extends keyof StreamConfig>(
 ): TopicConfig {
   return {
     name,
+    acts: true,
     type: kind.type,
     documentation: doc,
     brokerName: broker,
@@ -73,6 +79,7 @@ function acting<K extends keyof StreamConfig>(
 function kept<T>(kind: ValueKind<T>, { name, broker, usual, doc }: Description): TopicConfig {
   return {
     name,
+    acts: false,
     type: kind.type,
     documentation: doc,
     brokerName: broker,
@@ -324,31 +331,64 @@ export function topicTexts(topic: TopicSettings): Map<string, string> {
   return texts;
 }
 
-/** `topic` null: one that has set nothing. */
-export function showTopicConfigs(topic: TopicSettings, defaults: StreamConfig): ShownConfig[] {
+export function showTopicConfigs(topic: TopicSettings, streams: StreamDefaults): ShownConfig[] {
   return TOPIC_CONFIGS.map((config) => {
     const { name, type, documentation } = config;
     const own = config.own(topic);
-    const fallback = defaultOf(config, defaults);
-    const synonyms = own === null ? [fallback] : [{ name, value: own, source: SOURCES.TOPIC }, fallback];
+    const synonyms = defaultsOf(config, streams);
+    if (own !== null) synonyms.unshift({ name, value: own, source: SOURCES.TOPIC });
     const { value, source } = synonyms[0] as ConfigValue;
     return { name, value, source, type, documentation, readOnly: false, synonyms };
   });
 }
 
+/** A name among the broker's configurations for the default of topics; those without effect are not changed. */
+function findDefault(name: string): TopicConfig | undefined {
+  return TOPIC_CONFIGS.find(({ brokerName, acts }) => acts && brokerName === name);
+}
+
+/** One of TYPES, or null when nothing that can be changed has the name. */
+export function topicDefaultType(name: string): number | null {
+  return findDefault(name)?.type ?? null;
+}
+
+/** Changed defaults, by their names among the broker's configurations. @throws KafkaError INVALID_CONFIG */
+export function readTopicDefaults(texts: ReadonlyMap<string, string>): Partial<StreamConfig> {
+  const into = { overrides: {} as Record<string, unknown>, attributes: {} };
+  for (const [name, given] of texts) findDefault(name)?.set(given, into);
+  return into.overrides as Partial<StreamConfig>;
+}
+
+/** The reverse. */
+export function topicDefaultTexts(changed: Partial<StreamConfig>): Map<string, string> {
+  const texts = new Map<string, string>();
+  for (const { brokerName, own } of TOPIC_CONFIGS) {
+    const text = own({ overrides: changed, attributes: {} });
+    if (text !== null && brokerName !== null) texts.set(brokerName, text);
+  }
+  return texts;
+}
+
 /** Defaults of topics under the names that they have among a broker's configurations. */
-export function topicDefaults(defaults: StreamConfig): ShownConfig[] {
-  return TOPIC_CONFIGS.filter(({ brokerName }) => brokerName !== null).map((config) => {
-    const { type, documentation } = config;
-    const shown = defaultOf(config, defaults);
-    return { ...shown, type, documentation, readOnly: true, synonyms: [shown] };
+export function showTopicDefaults(streams: StreamDefaults): ShownConfig[] {
+  return TOPIC_CONFIGS.flatMap((config) => {
+    const { type, documentation, brokerName, acts } = config;
+    if (brokerName === null) return [];
+    const synonyms = defaultsOf(config, streams);
+    const { value, source } = synonyms[0] as ConfigValue;
+    return [{ name: brokerName, value, source, type, documentation, readOnly: !acts, synonyms }];
   });
 }
 
-function defaultOf(config: TopicConfig, defaults: StreamConfig): ConfigValue {
-  const value = config.default(defaults);
+/** What counts first; never empty. */
+function defaultsOf(config: TopicConfig, streams: StreamDefaults): ConfigValue[] {
+  const name = config.brokerName ?? config.name;
+  const value = config.default(streams.initialDefaults);
   const source = value === config.usual ? SOURCES.DEFAULT : SOURCES.STATIC_BROKER;
-  return { name: config.brokerName ?? config.name, value, source };
+  const changed = config.own({ overrides: streams.changedDefaults, attributes: {} });
+  const initial = { name, value, source };
+  if (changed === null) return [initial];
+  return [{ name, value: changed, source: SOURCES.DYNAMIC_DEFAULT_BROKER }, initial];
 }
 
 function find(name: string): TopicConfig {

@@ -27,9 +27,10 @@ export class PeerLogin {
   /** Requests wait meanwhile. @throws KafkaError ILLEGAL_SASL_STATE, SASL_AUTHENTICATION_FAILED */
   async step(message: Uint8Array): Promise<Step> {
     const { login, peer } = this;
-    if (login === null) throw new KafkaError("ILLEGAL_SASL_STATE", "SaslAuthenticate without SaslHandshake");
     const release = peer.hold();
     try {
+      if (login === null)
+        throw new KafkaError("ILLEGAL_SASL_STATE", "SaslAuthenticate without SaslHandshake");
       const step = await login.step(message);
       if (step.principal !== null) this.succeed(step);
       return step;
@@ -72,7 +73,7 @@ export class PeerLogin {
     const { peer } = this;
     const { clock, logger } = peer.node.context;
     this.login = null;
-    logger.warn({ connection: peer.name, err: error }, "login refused");
+    logger.warn({ connection: peer.name, reason: (error as Error).message }, "login refused");
     clock.setTimer(FAILURE_DELAY_MS, () => peer.close());
     if (error instanceof KafkaError) return error;
     if (!(error instanceof BrokerError)) return error as Error;
