@@ -25,6 +25,7 @@ import {
   type LedgerHandle,
   type Notebook,
   type Owner,
+  PUBLISH_DONE,
   PUBLISH_PENDING,
   PUBLISH_REFUSED,
   type QueueCounts,
@@ -103,10 +104,7 @@ export class ClientSession extends ControlSession implements Session {
   private send(route: Route, message: Incoming): number {
     const { copies, blindCopies } = message;
     const plain = copies === null && blindCopies === null;
-    if (route.delaying && message.delayMs > 0) {
-      const old = plain ? null : annotationsOf(message);
-      return this.shard.delay(this.namespace, message, old, message.expirationMs, message.delayMs);
-    }
+    if (route.delaying && message.delayMs > 0) return this.publishDelayed(route, message);
     if (plain && !route.dynamic) {
       return this.shard.publisher.publish(route.queues as Queue[], message, null, message.expirationMs);
     }
@@ -114,6 +112,29 @@ export class ClientSession extends ControlSession implements Session {
     this.space.destinations(route, message, [...(copies ?? []), ...(blindCopies ?? [])], found);
     const annotations = plain ? null : Buffer.from(JSON.stringify(annotationsOf(message)));
     return this.shard.publisher.publish(found as Queue[], message, annotations, message.expirationMs);
+  }
+
+  /** Each delaying exchange on the way keeps the message until its delay is over; queues beside it get it now. */
+  private publishDelayed(route: Route, message: Incoming): number {
+    const { shard, namespace } = this;
+    const { copies, blindCopies, expirationMs, delayMs } = message;
+    const found: QueueHandle[] = [];
+    const delays: string[] = [];
+    this.space.destinations(route, message, [...(copies ?? []), ...(blindCopies ?? [])], found, delays);
+    const plain = copies === null && blindCopies === null;
+    const old = plain ? null : annotationsOf(message);
+    const annotations = plain ? null : Buffer.from(JSON.stringify(old));
+    if (delays.length === 0) {
+      return shard.publisher.publish(found as Queue[], message, annotations, expirationMs);
+    }
+    shard.publisher.count(message);
+    let outcome = PUBLISH_DONE;
+    for (const exchange of delays) {
+      outcome |= shard.delays.add(namespace, exchange, message, old, expirationMs, delayMs);
+    }
+    if (found.length === 0) return outcome;
+    const now = shard.publisher.store(found as Queue[], message, annotations, expirationMs);
+    return now === PUBLISH_REFUSED ? now : outcome | now;
   }
 
   whenCommitted(waiter: CommitWaiter): number {

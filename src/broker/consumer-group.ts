@@ -16,8 +16,13 @@ export class ConsumerGroup {
     return this.list.length;
   }
 
-  get exclusive(): boolean {
+  private get exclusive(): boolean {
     return this.list.length === 1 && (this.list[0] as Consumer).exclusive;
+  }
+
+  /** One active consumer of several and one that wants no other do not go together (RabbitMQ refuses as well). */
+  admits(exclusive: boolean): boolean {
+    return !this.exclusive && !(exclusive && (this.list.length > 0 || this.singleActive));
   }
 
   all(): Consumer[] {
@@ -67,3 +72,6 @@ export class ConsumerGroup {
     return null;
   }
 }
+
+/** What queues share until their first consumer comes. */
+export const NOBODY = new ConsumerGroup(false);

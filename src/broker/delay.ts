@@ -18,7 +18,13 @@ const FIRES_PER_TURN = 1000;
 
 /** What a delayed message must remember beside itself; kept among its annotations. */
 interface DelayedAnnotations extends Annotations {
-  readonly delayed: { readonly namespace: string; readonly expirationMs: number; readonly delayMs: number };
+  readonly delayed: {
+    readonly namespace: string;
+    /** The exchange that delays it: where it came to, not always where it was published. */
+    readonly exchange: string;
+    readonly expirationMs: number;
+    readonly delayMs: number;
+  };
 }
 
 /**
@@ -70,16 +76,20 @@ export class DelayRoom implements MessageHolder {
     return this.dueAt.size;
   }
 
-  /** Keeps a message until its delay is over. Returns PUBLISH_*. */
+  /** Keeps a message until its delay is over; then `exchange` routes it. Returns PUBLISH_*. */
   add(
     namespace: string,
+    exchange: string,
     source: RecordSource,
     old: Annotations | null,
     expirationMs: number,
     delayMs: number,
   ): number {
     this.counters.delayed++;
-    const annotations: DelayedAnnotations = { ...old, delayed: { namespace, expirationMs, delayMs } };
+    const annotations: DelayedAnnotations = {
+      ...old,
+      delayed: { namespace, exchange, expirationMs, delayMs },
+    };
     const slot = this.store.put(source, Buffer.from(JSON.stringify(annotations)), source.persistent);
     this.holders.one(slot, this);
     const dueAt = this.clock.now() + delayMs;
@@ -214,7 +224,7 @@ export class DelayRoom implements MessageHolder {
     const annotations: Annotations = { ...rest, delayServedMs: delayed.delayMs };
     const reader = this.readers.get(record.origin);
     const keys = [record.routingKey(), ...(rest.copies ?? []), ...(rest.blindCopies ?? [])];
-    const queues = this.finder.find(delayed.namespace, record.exchange(), keys, {
+    const queues = this.finder.find(delayed.namespace, delayed.exchange, keys, {
       headers: () => reader?.headers(record) ?? null,
       property: (name) => reader?.property(record, name) ?? null,
     });

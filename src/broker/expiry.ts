@@ -7,6 +7,11 @@ interface Expiring {
   expireHead(): void;
 }
 
+interface ExpiryContext {
+  readonly store: { readonly table: MessageTable };
+  readonly clock: Clock;
+}
+
 /**
  * Message TTL of one queue: the smaller of the queue's and the message's own. Messages expire when
  * they are the oldest of their level, as in RabbitMQ; one timer waits for the next that is due.
@@ -23,9 +28,9 @@ export class HeadExpiry {
   /** A message that is due on arrival, while it is offered to consumers; otherwise -1. */
   private arriving = -1;
 
-  constructor(ttlMs: number | undefined, table: MessageTable, clock: Clock, queue: Expiring) {
+  constructor(ttlMs: number | undefined, { store, clock }: ExpiryContext, queue: Expiring) {
     this.ttlMs = ttlMs ?? -1;
-    this.table = table;
+    this.table = store.table;
     this.clock = clock;
     this.queue = queue;
     this.active = ttlMs !== undefined;

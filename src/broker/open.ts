@@ -93,6 +93,9 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
   );
   topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax, streams });
+  topology.onChange(({ kind, action, namespace }) => {
+    if (kind === "namespace" && action === "deleted") streams.deleteNamespace(namespace);
+  });
   const access = await Access.open(engine.meta, {
     clock,
     ...(options.initialUser !== undefined && { initialUser: options.initialUser }),

@@ -38,3 +38,6 @@ export class PendingMessages {
     return wanted;
   }
 }
+
+/** What queues share until a message is pending for the first time. */
+export const NONE_PENDING = new PendingMessages();

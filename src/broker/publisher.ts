@@ -53,9 +53,13 @@ export class Publisher {
     annotations: Uint8Array | null,
     expirationMs: number,
   ): number {
+    this.count(source);
+    return this.store(queues, source, annotations, expirationMs);
+  }
+
+  count(source: RecordSource): void {
     this.counters.published++;
     this.counters.publishedBytes += source.bodyBytes;
-    return this.store(queues, source, annotations, expirationMs);
   }
 
   /**
@@ -137,7 +141,7 @@ export class Publisher {
     const timed = queue.declaration.options.messageTtlMs !== undefined;
     if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
     if (!logged) {
-      queue.offer(slot, false);
+      queue.offer(slot, false, !source.persistent);
       return PUBLISH_DONE;
     }
     this.one[0] = queue;
@@ -173,7 +177,9 @@ export class Publisher {
     if (logged) this.enter(slot, queues);
     // All have been asked whether they take it: what one pushes out must not fill another meanwhile.
     if (limited) this.overflow().hold();
-    for (const queue of queues) queue.offer(slot, logged && queue.logged && !queue.writeBehind);
+    for (const queue of queues) {
+      queue.offer(slot, logged && queue.logged && !queue.writeBehind, !source.persistent);
+    }
     if (limited) this.overflow().release();
     if (logged) this.messages.journal.commit(synced);
     return pending ? PUBLISH_PENDING : PUBLISH_DONE;

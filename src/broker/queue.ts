@@ -2,17 +2,17 @@ import { BrokerError } from "../base/errors.ts";
 import type { Task } from "../base/turn.ts";
 import type { DeathReason } from "../message/record.ts";
 import { Consumer } from "./consumer.ts";
-import { ConsumerGroup } from "./consumer-group.ts";
+import { ConsumerGroup, NOBODY } from "./consumer-group.ts";
 import type { MutableDelivery } from "./delivery.ts";
 import { HeadExpiry, UnusedWatch } from "./expiry.ts";
 import type { MessageHolder } from "./holders.ts";
 import { type Holder, type Ledger, unsettledOf } from "./ledger.ts";
 import { LengthLimit } from "./overflow.ts";
-import { PendingMessages } from "./pending.ts";
+import { NONE_PENDING, PendingMessages } from "./pending.ts";
 import type { QueueContext } from "./queue-context.ts";
 import { QueueOrder } from "./queue-order.ts";
 import { missingAhead } from "./read-ahead.ts";
-import { RetryRoom } from "./retry.ts";
+import { backoffMs, RetryRoom } from "./retry.ts";
 import type { DropReason } from "./stats.ts";
 import type {
   ConsumeOptions,
@@ -28,6 +28,8 @@ import type {
 const PUMP_MESSAGES_MAX = 2048;
 /** How far ahead of the consumers the disk is read. */
 const READ_AHEAD_BYTES = 1024 * 1024;
+
+type Gotten = (delivery: Delivery | null, ready: number) => void;
 
 /** One queue: what is ready, who consumes it, what happens to what fails. */
 export class Queue implements QueueHandle, MessageHolder, Task, Holder {
@@ -50,14 +52,15 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** Holder's view: single gets that wait to be settled. */
   unsettled = 0;
   unackedCount = 0;
-  private readonly pending = new PendingMessages();
+  private pending = NONE_PENDING;
   private readonly context: QueueContext<Queue>;
   private readonly order: QueueOrder;
-  private readonly consumers: ConsumerGroup;
+  private consumers: ConsumerGroup;
   /** Unsuccessful deliveries so far, by slot; absent = never handed out. */
   private deliveryCounts: Map<number, number> | null = null;
   private readonly limit: LengthLimit;
-  private readonly expiry: HeadExpiry;
+  /** Made when some message may expire. */
+  private expiry: HeadExpiry | null;
   private readonly unused: UnusedWatch | null;
   private retryRoom: RetryRoom | null = null;
   private loading = false;
@@ -94,9 +97,10 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.deliveryLimit =
       options.deliveryLimit ?? (options.type === "quorum" ? context.quorumDeliveryLimit : -1);
     this.order = new QueueOrder(context.store.table, options.priorityMax ?? 0, options.discipline === "lifo");
-    this.limit = new LengthLimit(options);
-    this.consumers = new ConsumerGroup(options.singleActiveConsumer === true);
-    this.expiry = new HeadExpiry(options.messageTtlMs, context.store.table, context.clock, this);
+    this.limit = LengthLimit.of(options);
+    this.consumers = options.singleActiveConsumer === true ? new ConsumerGroup(true) : NOBODY;
+    const ttlMs = options.messageTtlMs;
+    this.expiry = ttlMs === undefined ? null : new HeadExpiry(ttlMs, context, this);
     this.unused =
       options.expiresMs === undefined ? null : new UnusedWatch(options.expiresMs, context.clock, this);
   }
@@ -137,12 +141,13 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
-  offer(slot: number, pending: boolean): void {
-    const drop = this.limit.atArrival(this.consumers.count, this.order.length, this.readyBytes);
+  offer(slot: number, pending: boolean, transient = false): void {
+    const drop = this.limit.atArrival(this.consumers.count, this.order.length, this.readyBytes, transient);
     if (drop !== null) {
       this.context.counters.dropped[drop]++;
       this.context.release(slot);
     } else if (pending || this.pending.count > 0) {
+      if (this.pending === NONE_PENDING) this.pending = new PendingMessages();
       this.pending.add(this.context.store.table.bodyBytes(slot));
       this.context.store.journal.pending(this, slot);
     } else this.admit(slot);
@@ -156,39 +161,46 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private admit(slot: number): void {
     this.makeReady(slot);
-    const nowOrNever = this.expiry.arrives(slot);
+    const nowOrNever = this.expiry?.arrives(slot) === true;
     if (this.limit.set) this.enforceLength();
+    // What must not wait does not wait for the turn either.
+    if (this.limit.volatile) this.handOut();
     if (!nowOrNever) return;
     this.run();
-    this.expiry.hasArrived();
+    this.expiry?.hasArrived();
     this.expireHead();
   }
 
   private makeReady(slot: number): void {
     this.order.push(slot);
     this.readyBytes += this.context.store.table.bodyBytes(slot);
-    this.expiry.added(slot);
-    if (this.consumers.count > 0 && !this.scheduled) this.context.turn.soon(this);
+    this.expiryOf(slot)?.added(slot);
+    if (this.consumers.count > 0 && !this.scheduled && !this.limit.volatile) this.context.turn.soon(this);
   }
 
   private enforceLength(): void {
-    const over = (): boolean => this.limit.exceeded(this.order.length, this.readyBytes);
     // A consumer with room takes the message before the limit does.
-    if (over() && this.consumers.count > 0) this.run();
-    if (!over()) return;
-    while (over()) {
+    if (this.consumers.count > 0 && this.overLength) this.run();
+    this.dropOverLength();
+  }
+
+  private get overLength(): boolean {
+    return this.limit.exceeded(this.order.length, this.readyBytes);
+  }
+
+  private dropOverLength(): void {
+    for (; this.overLength; this.expireHead()) {
       const slot = this.order.popOldest();
       this.leaveReady(slot);
       this.context.discard(this, slot, "maxlen");
+      // What was hidden behind it may have expired long ago.
     }
-    // What was hidden behind them may have expired long ago.
-    this.expireHead();
   }
 
   /** Replay: the message is ready (or waits, when `dueAt` lies ahead). */
   restore(slot: number): void {
     this.order.push(slot);
-    this.expiry.restored(slot);
+    this.expiryOf(slot)?.restored(slot);
     this.readyBytes += this.context.store.table.bodyBytes(slot);
   }
 
@@ -206,7 +218,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   restoredAttempt(id: number, deliveryCount: number, dueAt: number): void {
     const slot = this.restoredFind(id);
     if (slot < 0) return;
-    this.counts().set(slot, deliveryCount);
+    this.note(slot, deliveryCount);
     if (this.retryRoom?.remove(id) === slot) this.restore(slot);
     if (dueAt <= this.context.clock.now()) return;
     this.order.removeId(id);
@@ -214,7 +226,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.room().add(slot, dueAt);
   }
 
-  /** Ids of all that is ready. */
   readyIds(): number[] {
     return this.order.all().map((slot) => this.context.store.table.id(slot));
   }
@@ -227,13 +238,12 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** Replay is over: clocks start. */
   restored(): void {
-    this.expiry.rearm(this.order);
+    this.expiry?.rearm(this.order);
     this.unused?.touch();
   }
 
   // --- out ----------------------------------------------------------------------------------------
 
-  /** Something changed that may let messages move. */
   wake(): void {
     if (this.order.length > 0 && this.consumers.count > 0 && !this.scheduled) this.context.turn.soon(this);
   }
@@ -242,7 +252,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   run(): void {
     this.handOut();
     if (this.behind) this.loadAhead();
-    if (this.expiry.active) this.expiry.rearm(this.order);
+    if (this.expiry?.active === true) this.expiry.rearm(this.order);
   }
 
   private handOut(): void {
@@ -256,7 +266,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
         return;
       }
       const slot = this.order.peek();
-      if (this.expiry.active && this.expiry.isDue(slot)) {
+      if (this.expiry?.active === true && this.expiry.isDue(slot)) {
         this.expireOne(this.order.pop());
         continue;
       }
@@ -300,7 +310,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   /** Takes one message for a single get. `done` may be called later, when it must be read from disk. */
-  get(noAck: boolean, ledger: Ledger, done: (delivery: Delivery | null, ready: number) => void): void {
+  get(noAck: boolean, ledger: Ledger, done: Gotten): void {
     this.unused?.touch();
     this.expireHead();
     if (this.order.length === 0) {
@@ -328,12 +338,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     });
   }
 
-  private gotten(
-    slot: number,
-    noAck: boolean,
-    ledger: Ledger,
-    done: (d: Delivery | null, n: number) => void,
-  ): void {
+  private gotten(slot: number, noAck: boolean, ledger: Ledger, done: Gotten): void {
     const delivery = this.fill(slot);
     this.context.counters.got++;
     if (!noAck) this.unackedCount++;
@@ -389,10 +394,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   timedOut(slot: number): void {
-    this.unackedCount--;
-    if (this.deleted) this.settle(slot);
-    else if (this.declaration.options.retry !== undefined) this.retry(slot, "delivery_limit");
-    else this.putBack(slot);
+    this.rejected(slot, true);
   }
 
   /** The message has left this queue: a record of it is written, and this queue's hold on it ends. */
@@ -420,10 +422,11 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       this.context.discard(this, slot, "delivery_limit");
       return;
     }
-    this.counts().set(slot, count);
+    this.note(slot, count);
     if (limit >= 0) this.noteAttempt(slot, count, 0);
     this.context.counters.requeued++;
     this.makeReady(slot);
+    if (this.limit.set) this.dropOverLength();
   }
 
   private retry(slot: number, reason: DeathReason): void {
@@ -433,12 +436,16 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       this.context.discard(this, slot, reason);
       return;
     }
-    this.counts().set(slot, count);
-    const wait = Math.min(policy.initialMs * policy.multiplier ** (count - 1), policy.ceilingMs);
-    const dueAt = this.context.clock.now() + Math.round(wait * (1 - policy.jitter * this.context.random()));
+    this.note(slot, count);
+    const dueAt = this.context.clock.now() + backoffMs(policy, count, this.context.random());
     this.noteAttempt(slot, count, dueAt);
     this.context.counters.retried++;
     this.room().add(slot, dueAt);
+  }
+
+  private note(slot: number, deliveryCount: number): void {
+    this.deliveryCounts ??= new Map();
+    this.deliveryCounts.set(slot, deliveryCount);
   }
 
   private noteAttempt(slot: number, count: number, dueAt: number): void {
@@ -462,19 +469,25 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     return unsettledOf(this, this.context.ledgers).includes(slot);
   }
 
-  // --- expiry -------------------------------------------------------------------------------------
-
   /** Lets go of what has expired at the head. */
   expireHead(): void {
-    if (!this.expiry.active) return;
+    const { expiry } = this;
+    if (expiry === null || !expiry.active) return;
     const expired: number[] = [];
     this.order.visitOldest((slot) => {
-      if (expired.length === PUMP_MESSAGES_MAX || !this.expiry.isDue(slot)) return false;
+      if (expired.length === PUMP_MESSAGES_MAX || !expiry.isDue(slot)) return false;
       expired.push(slot);
       return true;
     });
     for (const slot of expired) this.expireOne(slot);
-    this.expiry.rearm(this.order);
+    expiry.rearm(this.order);
+  }
+
+  /** What is to know of a message that comes in; null when it does not matter. */
+  private expiryOf(slot: number): HeadExpiry | null {
+    const needed = this.expiry === null && this.context.store.table.expiresAt(slot) !== 0;
+    if (needed) this.expiry = new HeadExpiry(undefined, this.context, this);
+    return this.expiry;
   }
 
   private expireOne(slot: number): void {
@@ -490,13 +503,12 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** @throws BrokerError queue-exclusive-use */
   addConsumer(options: ConsumeOptions, sink: ConsumerSink, ledger: Ledger): Consumer {
-    const detail = { kind: "queue", name: this.name, namespace: this.namespace };
-    // One active consumer of several and one that wants no other do not go together (RabbitMQ refuses as well).
-    const alone = this.consumers.count === 0 && this.declaration.options.singleActiveConsumer !== true;
-    if (this.consumers.exclusive || (options.exclusive && !alone)) {
+    if (!this.consumers.admits(options.exclusive)) {
+      const detail = { kind: "queue", name: this.name, namespace: this.namespace };
       throw new BrokerError("queue-exclusive-use", `queue '${this.name}' in exclusive use`, detail);
     }
     const consumer = new Consumer(this, ledger, sink, options);
+    if (this.consumers === NOBODY) this.consumers = new ConsumerGroup(false);
     this.consumers.add(consumer);
     ledger.addConsumer(consumer);
     this.unused?.touch();
@@ -521,8 +533,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     for (const ledger of this.context.ledgers) ledger.returnLate(this, before);
   }
 
-  // --- life ---------------------------------------------------------------------------------------
-
   touch(): void {
     this.unused?.touch();
   }
@@ -535,7 +545,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   /** The broker is closing: no timer may fire any more. */
   stop(): void {
-    this.expiry.stop();
+    this.expiry?.stop();
     this.unused?.stop();
     this.retryRoom?.drain();
   }
@@ -558,7 +568,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   delete(): number {
     const count = this.readyCount;
     this.deleted = true;
-    this.expiry.stop();
+    this.expiry?.stop();
     this.unused?.stop();
     for (const consumer of this.consumers.all()) {
       this.consumers.remove(consumer);
@@ -579,11 +589,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     const waiting = this.retryRoom?.slots() ?? [];
     const slots = [...unsettledOf(this, this.context.ledgers), ...waiting, ...(this.inTransit ?? [])];
     return slots.map((slot) => this.context.store.table.id(slot));
-  }
-
-  private counts(): Map<number, number> {
-    this.deliveryCounts ??= new Map();
-    return this.deliveryCounts;
   }
 
   private room(): RetryRoom {

@@ -1,6 +1,13 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import { TimeHeap } from "../base/heap.ts";
 import type { MessageTable } from "./store/message-table.ts";
+import type { RetryPolicy } from "./types.ts";
+
+/** How long a message waits after its unsuccessful delivery number `count`, in ms. `random`: 0 <= random < 1. */
+export function backoffMs(policy: RetryPolicy, count: number, random: number): number {
+  const wait = Math.min(policy.initialMs * policy.multiplier ** (count - 1), policy.ceilingMs);
+  return Math.round(wait * (1 - policy.jitter * random));
+}
 
 /** Failed messages of one queue that wait for their next attempt. */
 export class RetryRoom {

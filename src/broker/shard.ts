@@ -4,7 +4,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Turn } from "../base/turn.ts";
 import type { CorruptionError, Durability, Log } from "../engine/engine.ts";
 import type { RecordReaders } from "../message/reader.ts";
-import type { Annotations, DeathReason } from "../message/record.ts";
+import type { DeathReason } from "../message/record.ts";
 import { Cleaner } from "./cleaner.ts";
 import { DeadLetters, type QueueFinder } from "./dead-letter.ts";
 import { DELAY_HOLDER_ID, DelayRoom } from "./delay.ts";
@@ -19,7 +19,7 @@ import type { QueueContext } from "./queue-context.ts";
 import { replay } from "./replay.ts";
 import { Retained } from "./retained.ts";
 import { Counters, type DropReason } from "./stats.ts";
-import { MessageStore, type RecordSource } from "./store/message-store.ts";
+import { MessageStore } from "./store/message-store.ts";
 import type { SlotList } from "./store/slot-list.ts";
 import type { Owner, QueueDeclaration, QueueHandle, QueueHooks, QueueHost } from "./types.ts";
 
@@ -185,18 +185,6 @@ export class Shard implements QueueHost, QueueContext<Queue> {
     });
     this.ledgers.add(ledger);
     return ledger;
-  }
-
-  delay(
-    namespace: string,
-    source: RecordSource,
-    old: Annotations | null,
-    expirationMs: number,
-    delayMs: number,
-  ): number {
-    this.counters.published++;
-    this.counters.publishedBytes += source.bodyBytes;
-    return this.delays.add(namespace, source, old, expirationMs, delayMs);
   }
 
   discard(queue: Queue, slot: number, reason: DeathReason): void {

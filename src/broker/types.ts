@@ -26,6 +26,11 @@ export interface QueueOptions {
    * (counted as "offline"), and so is one that comes while `lengthMax` are waiting (counted as "slow").
    */
   readonly volatile?: boolean;
+  /**
+   * A message that is not persistent is dropped when it comes while there is no consumer (counted as "offline"), or
+   * while so many bytes are ready (counted as "slow").
+   */
+  readonly transientBytesMax?: number;
 }
 
 /** A failed message waits in place and comes back; after `attempts` it goes to the dead-letter target or the parking lot. */
@@ -98,7 +103,7 @@ export interface Incoming {
   priority: number;
   /** Per-message TTL; -1 when absent. */
   expirationMs: number;
-  /** Header x-delay or the like; 0 when absent. Acts only at a delaying exchange. */
+  /** Header x-delay or the like; 0 when absent. Acts only at delaying exchanges. */
   delayMs: number;
   /**
    * Kept as the last message of its routing key, in the same batch, besides going where it is routed; one
@@ -302,7 +307,7 @@ export interface Route {
   readonly queues: readonly QueueHandle[];
   /** The result depends on the message (headers, hash, random, copies) or has side effects. */
   readonly dynamic: boolean;
-  /** Set at a delaying exchange: messages with a positive delay wait first. */
+  /** A delaying exchange is, or may be, on the way: messages with a positive delay wait there. */
   readonly delaying: boolean;
   /** Set: a message gets this one's exchange and routing key, and goes its way. */
   readonly redirect?: Route;

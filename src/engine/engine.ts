@@ -37,6 +37,11 @@ export interface LogSource {
   committed(): void;
   /** The log takes no more writes: what was taken and not reported may be lost. */
   failed?(error: Error): void;
+  /**
+   * How many more are likely to join the batch in a moment, as they were in the last one and wait for
+   * nothing else: a round may wait for them, while they keep coming. Absent: 0.
+   */
+  readonly absent?: number;
 }
 
 export interface RecoveredBatch {

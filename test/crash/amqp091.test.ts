@@ -9,6 +9,7 @@ import { expect, test } from "vitest";
 import { PolymqProcess } from "../support/polymq-process.ts";
 import { startRabbitmq } from "../support/rabbitmq.mjs";
 import { randomFrom } from "../support/random.ts";
+import { deadLettered, delayed, prioritised } from "./detours.ts";
 import { consumed, fanout, plain, transactions, transfer, type Worker } from "./load.ts";
 
 const rounds = Number(process.env.CRASH_ROUNDS ?? 10);
@@ -45,7 +46,11 @@ async function round(broker: Victim, index: number): Promise<number> {
     await consumed(before, `crash.consumed.${index}`),
     await transactions(before, `crash.tx.${index}`),
     await transfer(before, `crash.transfer.${index}`),
+    await prioritised(before, `crash.priorities.${index}`),
+    await deadLettered(before, `crash.dead-letters.${index}`),
   ];
+  // Of a plugin, there.
+  if (!isRabbitmq) workers.push(await delayed(before, `crash.delays.${index}`));
   const running = Promise.all(workers.map((worker) => worker.run()));
   // Mostly early, when the first batches are being written; now and then with a backlog.
   const moment = random() ** 2 * 1500;

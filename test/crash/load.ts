@@ -1,6 +1,7 @@
 // The load a crash interrupts. Each worker notes what the broker promised before the lights went
 // out, and checks afterwards that the promise was kept.
 import { type Incoming, RawConnection } from "../support/raw-connection.ts";
+import type { Args } from "../support/wire.ts";
 
 const WINDOW = 200;
 const PERSISTENT = { deliveryMode: 2 };
@@ -15,7 +16,7 @@ export interface Worker {
 }
 
 /** Runs a loop that the death of the connection ends. */
-async function untilGone(raw: RawConnection, loop: () => Promise<void>): Promise<void> {
+export async function untilGone(raw: RawConnection, loop: () => Promise<void>): Promise<void> {
   try {
     while (!raw.isClosed) await loop();
   } catch (error) {
@@ -31,15 +32,15 @@ export async function open(url: string): Promise<RawConnection> {
   return raw;
 }
 
-async function declare(raw: RawConnection, queue: string): Promise<void> {
-  const reply = await raw.call("queue.declare", 1, { queue, durable: true });
+export async function declare(raw: RawConnection, queue: string, args: Args = {}): Promise<void> {
+  const reply = await raw.call("queue.declare", 1, { queue, durable: true, arguments: args });
   if (reply.name !== "queue.declare-ok") throw new Error(JSON.stringify(reply));
 }
 
 /** Everything in a durable queue, in order; the queue is empty afterwards. */
-async function drain(url: string, queue: string): Promise<number[]> {
+export async function drain(url: string, queue: string): Promise<number[]> {
   const raw = await open(url);
-  const { args } = await raw.call("queue.declare", 1, { queue, durable: true });
+  const { args } = await raw.call("queue.declare", 1, { queue, passive: true });
   await raw.call("basic.consume", 1, { queue, noAck: true });
   const numbers: number[] = [];
   while (numbers.length < args.messageCount) {
@@ -49,7 +50,7 @@ async function drain(url: string, queue: string): Promise<number[]> {
   return numbers;
 }
 
-function mustBeInOrderOnce(queue: string, numbers: number[]): void {
+export function mustBeInOrderOnce(queue: string, numbers: number[]): void {
   for (let i = 1; i < numbers.length; i++) {
     if (numbers[i]! > numbers[i - 1]!) continue;
     const what = numbers[i] === numbers[i - 1] ? "twice" : "out of order";
@@ -57,7 +58,7 @@ function mustBeInOrderOnce(queue: string, numbers: number[]): void {
   }
 }
 
-function mustContain(queue: string, numbers: Iterable<number>, promised: Iterable<number>): void {
+export function mustContain(queue: string, numbers: Iterable<number>, promised: Iterable<number>): void {
   const present = new Set(numbers);
   const missing = [...promised].filter((number) => !present.has(number));
   if (missing.length > 0) {
@@ -66,7 +67,7 @@ function mustContain(queue: string, numbers: Iterable<number>, promised: Iterabl
 }
 
 /** Publishes numbers with confirms, a window at a time, and knows which are confirmed. */
-class Confirmer {
+export class Confirmer {
   readonly confirmed = new Set<number>();
   private readonly numbers: number[] = [];
   private settledUpTo = 0;
@@ -78,8 +79,8 @@ class Confirmer {
     this.route = route;
   }
 
-  async publish(number: number): Promise<void> {
-    this.raw.publish(1, this.route, PERSISTENT, String(number));
+  async publish(number: number, properties: Args = {}): Promise<void> {
+    this.raw.publish(1, this.route, { ...PERSISTENT, ...properties }, String(number));
     this.numbers.push(number);
     const outstanding = () => this.numbers.length - this.confirmed.size;
     if (this.numbers.length % 20 === 0) await new Promise(setImmediate);

@@ -90,6 +90,16 @@ test("stopping twice is stopping once", async () => {
   await broker.stop();
 });
 
+test("other protocols listen when they are asked for, each on its own free port", async () => {
+  const broker = await start({ mqtt: { port: 0 }, stomp: {}, kafka: {}, ws: {} });
+  const { amqp, mqtt, stomp, kafka, ws, shared, mqtts } = broker;
+  expect([shared, mqtts]).toEqual([undefined, undefined]);
+  expect(new Set([amqp, mqtt, stomp, kafka, ws].map((endpoint) => endpoint!.port)).size).toBe(5);
+  expect(mqtt!.url).toBe(`mqtt://guest:guest@127.0.0.1:${mqtt!.port}`);
+  expect(kafka!.url).toBe(`kafka://127.0.0.1:${kafka!.port}`);
+  expect(ws!.url).toBe(`ws://127.0.0.1:${ws!.port}`);
+});
+
 describe("refusals", () => {
   test("an engine that does not exist", async () => {
     await expect(startBroker({ engine: "memry:" })).rejects.toThrow(ConfigError);
@@ -98,6 +108,11 @@ describe("refusals", () => {
 
   test("limits that contradict each other", async () => {
     await expect(startBroker({ limits: { frameBytesMax: 10 } })).rejects.toThrow("frameBytesMax");
+  });
+
+  test("two certificates: all TLS ports share one", async () => {
+    const [amqps, mqtts] = ["a", "b"].map((name) => ({ cert: `${name}.pem`, key: `${name}.key` }));
+    await expect(startBroker({ amqps: amqps!, mqtts: mqtts! })).rejects.toThrow("share one certificate");
   });
 
   test("a taken port, and what was opened before is closed again", async () => {

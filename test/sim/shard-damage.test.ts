@@ -145,7 +145,7 @@ describe("a flipped byte in a body", () => {
 
   it("does not hold up delayed messages", async () => {
     const disk = await filled([{}], (world, n) => {
-      world.shard.delay("/", source(n, true, 1000, "to:0"), null, -1, 5000);
+      world.shard.delays.add("/", "to:0", source(n, true, 1000, "to:0"), null, -1, 5000);
     });
     damageVictim(disk);
     const { world, clock, errors } = await reopened(disk, [{}]);

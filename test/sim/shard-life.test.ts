@@ -112,8 +112,9 @@ class Life {
   private delay(): void {
     const n = this.next();
     this.promises.get(DELAYED)?.set(n, "sent");
-    this.world.shard.delay(
+    this.world.shard.delays.add(
       "/",
+      `to:${DELAYED}`,
       message(n, this.pick(500), true, 0, `to:${DELAYED}`),
       null,
       -1,

@@ -65,6 +65,8 @@ export class Journal implements LogSource {
   private spare: Gathering | null = null;
   private waking = false;
   private trimmedTo = -1;
+  /** Waiters with about one record each that were let go last, and those that had come meanwhile. */
+  private company = 0;
   /** Body bytes gathered or on their way, not yet durable. */
   unflushedBytes = 0;
 
@@ -145,6 +147,10 @@ export class Journal implements LogSource {
     this.wake();
   }
 
+  get absent(): number {
+    return Math.max(0, this.company - this.gathering.waiters.length);
+  }
+
   private wake(): void {
     if (this.waking) return;
     this.waking = true;
@@ -186,6 +192,8 @@ export class Journal implements LogSource {
     }
     for (const slot of g.largeSlots) this.host.largeCommitted(slot);
     for (let i = 0; i < g.slots.length; i++) (g.targets[i] as CommitTarget).committed(g.slots[i] as number);
+    const alone = g.waiters.length < 2 || g.heads.count > 2 * g.waiters.length;
+    this.company = alone ? 0 : g.waiters.length + this.gathering.waiters.length;
     for (const waiter of g.waiters) waiter.committed(g.number);
     this.trimTo(g.trimPosition);
     g.clear();

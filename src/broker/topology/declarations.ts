@@ -119,6 +119,7 @@ const COMPARED: Readonly<Record<keyof QueueOptions, true>> = {
   consumerTimeoutMs: true,
   durability: true,
   volatile: true,
+  transientBytesMax: true,
 };
 const COMPARED_OPTIONS = Object.keys(COMPARED) as (keyof QueueOptions)[];
 

@@ -277,10 +277,17 @@ export class Namespace implements QueueHooks {
 
   /**
    * Fills `into`, emptied first, with the distinct queues that this message goes to. `route` is one
-   * of this namespace; `copies` are further routing keys.
+   * of this namespace; `copies` are further routing keys. With `delays` it goes no further than to the
+   * delaying exchanges on its way, whose names are put there.
    */
-  destinations(route: Route, message: RoutedMessage, copies: readonly string[], into: QueueHandle[]): void {
-    this.routing.destinations(route, message, copies, into);
+  destinations(
+    route: Route,
+    message: RoutedMessage,
+    copies: readonly string[],
+    into: QueueHandle[],
+    delays: string[] | null = null,
+  ): void {
+    this.routing.destinations(route, message, copies, into, delays);
   }
 
   // --- life -----------------------------------------------------------------------------------

@@ -209,13 +209,18 @@ describe("routes", () => {
     bind(space, "f", "amq.headers");
     bind(space, "amq.headers", "q", "", table({ kind: "a" }));
     const route = space.route("f", "");
-    expect([route.dynamic, route.queues, route.delaying]).toEqual([true, [], false]);
+    // What is behind an exchange that asks the message may delay it.
+    expect([route.dynamic, route.queues, route.delaying]).toEqual([true, [], true]);
     expect(names(space, "f", "")).toEqual(["q"]);
     expect(names(space, "f", "", [], { ...plain, headers: () => null })).toEqual([]);
     space.exchangeDeclare(
       exchange("later", "x-delayed-message", { arguments: table({ "x-delayed-type": "fanout" }) }),
     );
     expect(space.route("later", "").delaying).toBe(true);
+    bind(space, "amq.fanout", "q");
+    expect(space.route("amq.fanout", "").delaying).toBe(false);
+    bind(space, "amq.fanout", "later");
+    expect(["", "any other key"].map((key) => space.route("amq.fanout", key).delaying)).toEqual([true, true]);
   });
 
   it("share one list between the keys of a fanout, and stay bounded", () => {

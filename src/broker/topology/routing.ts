@@ -10,20 +10,24 @@ class ResolvedRoute implements CachedRoute {
   readonly routingKey: string;
   readonly queues: readonly QueueHandle[];
   readonly dynamic: boolean;
+  readonly delaying: boolean;
 
-  constructor(origin: Exchange, routingKey: string, queues: readonly QueueHandle[], dynamic: boolean) {
+  constructor(
+    origin: Exchange,
+    routingKey: string,
+    queues: readonly QueueHandle[],
+    dynamic: boolean,
+    delaying: boolean,
+  ) {
     this.origin = origin;
     this.routingKey = routingKey;
     this.queues = queues;
     this.dynamic = dynamic;
+    this.delaying = delaying;
   }
 
   get exchange(): string {
     return this.origin.name;
-  }
-
-  get delaying(): boolean {
-    return this.origin.router.delaying;
   }
 }
 
@@ -44,6 +48,8 @@ export class Routing {
   private walk = 0;
   /** No exchange of the last evaluation looked at the routing key. */
   private keyless = false;
+  /** Some exchange of the last evaluation delays. */
+  private delaying = false;
 
   constructor(exchanges: ReadonlyMap<string, Exchange>) {
     this.exchanges = exchanges;
@@ -53,11 +59,21 @@ export class Routing {
     return exchange.routes.get(key) ?? this.resolve(exchange, key);
   }
 
-  /** Fills `into` (emptied first) with the queues that one message goes to. `route` comes from `route`. */
-  destinations(route: Route, message: RoutedMessage, copies: readonly string[], into: QueueHandle[]): void {
+  /**
+   * Fills `into` (emptied first) with the queues that one message goes to. `route` comes from `route`.
+   * With `delays`, a message with a delay goes no further than to the delaying exchanges on its way, whose
+   * names are put there.
+   */
+  destinations(
+    route: Route,
+    message: RoutedMessage,
+    copies: readonly string[],
+    into: QueueHandle[],
+    delays: string[] | null = null,
+  ): void {
     into.length = 0;
-    if (route.dynamic || copies.length > 0) {
-      this.evaluate((route as ResolvedRoute).origin, route.routingKey, copies, message, into);
+    if (route.dynamic || copies.length > 0 || (delays !== null && route.delaying)) {
+      this.evaluate((route as ResolvedRoute).origin, route.routingKey, copies, message, into, delays);
     } else {
       for (let i = 0; i < route.queues.length; i++) into.push(route.queues[i] as QueueHandle);
     }
@@ -105,14 +121,16 @@ export class Routing {
     const { routes } = exchange;
     let queues = routes.everyKey;
     let fixed = true;
+    this.delaying = false;
     if (queues === null) {
       this.gathered.length = 0;
       this.keyless = true;
       fixed = this.evaluate(exchange, key, NO_COPIES, null, this.gathered);
       if (!fixed) this.gathered.length = 0;
-      queues = routes.share(this.gathered, fixed && this.keyless);
+      queues = routes.share(this.gathered, fixed && this.keyless && !this.delaying);
     }
-    const route = new ResolvedRoute(exchange, key, queues, !fixed);
+    // What lies behind an exchange that has to see the message is not known: it may delay.
+    const route = new ResolvedRoute(exchange, key, queues, !fixed, this.delaying || !fixed);
     routes.put(route);
     return route;
   }
@@ -124,6 +142,7 @@ export class Routing {
     copies: readonly string[],
     message: RoutedMessage | null,
     into: QueueHandle[],
+    delays: string[] | null = null,
   ): boolean {
     const { work, found } = this;
     this.walk++;
@@ -131,6 +150,13 @@ export class Routing {
     this.reach(start);
     for (let exchange = work.pop(); exchange !== undefined; exchange = work.pop()) {
       const { router } = exchange;
+      if (router.delaying) {
+        this.delaying = true;
+        if (delays !== null) {
+          delays.push(exchange.name);
+          continue;
+        }
+      }
       if (router.dynamic && message === null) return false;
       found.length = 0;
       router.route(key, message, found);

@@ -7,6 +7,7 @@
  * took is written and synced when the next checkpoint is due.
  */
 import type { Clock, Timer } from "../../base/clock.ts";
+import { Slots } from "./slots.ts";
 
 export interface RoundCost {
   readonly syncs: number;
@@ -17,6 +18,8 @@ export interface RoundMember {
   /** Batches taken and not written yet. */
   readonly placedCount: number;
   readonly placedBytes: number;
+  /** As `LogSource.absent`. */
+  readonly absent: number;
   /** Takes what has gathered and gives it its place; false when nothing had. Never throws. */
   gather(): boolean;
   /** Makes the `count` oldest placed batches as durable as they asked to be. Never rejects: a log that breaks says so itself. */
@@ -35,7 +38,14 @@ export type RoundListener = (syncs: number, bytes: number, seconds: number) => v
 /** Unwritten bytes from which on a checkpoint does not wait for its time, and commits wait for it: memory is bounded. */
 const BEHIND_BYTES_MAX = 64 << 20;
 
+/** Logs that are written at the same time: some for each thread of the pool, and not a file for each log. */
+const COMMITS_AT_ONCE = 32;
+/** How long a round waits for the next of those it expects, and in how many passes of the event loop at most. */
+const LINGER_MS = 0.15;
+const LINGER_PASSES_MAX = 1000;
+
 export class CommitLoop {
+  private readonly slots = new Slots(COMMITS_AT_ONCE);
   private readonly clock: Clock;
   private readonly checkpointIntervalMs: number | null;
   private readonly listener: RoundListener;
@@ -90,6 +100,7 @@ export class CommitLoop {
 
   private async run(): Promise<void> {
     for (;;) {
+      await this.linger();
       const round = this.gather();
       this.settleQuiet();
       if (round.length === 0) break;
@@ -97,6 +108,27 @@ export class CommitLoop {
       else await this.passRound(round);
     }
     this.running = false;
+  }
+
+  /**
+   * Publishers that wait for each confirm come back one after the other. The first to come back would
+   * start a round that the others miss, so the round waits as long as they keep coming: two syncs become
+   * one. Passes of the event loop, not a timer: a moment is far below a timer's grain.
+   */
+  private async linger(): Promise<void> {
+    let least = Number.POSITIVE_INFINITY;
+    let sinceMs = 0;
+    for (let pass = 0; pass < LINGER_PASSES_MAX; pass++) {
+      let absent = 0;
+      for (const member of this.woken) absent += member.absent;
+      if (absent === 0) return;
+      const nowMs = performance.now();
+      if (absent < least) {
+        least = absent;
+        sinceMs = nowMs;
+      } else if (nowMs - sinceMs > LINGER_MS) return;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   private gather(): RoundMember[] {
@@ -160,7 +192,9 @@ export class CommitLoop {
     const costs: RoundCost[] = [];
     const prior = members.find((member) => member === this.prior);
     if (prior !== undefined) costs.push(await commit(prior));
-    costs.push(...(await Promise.all(members.filter((member) => member !== prior).map(commit))));
+    const others = members.filter((member) => member !== prior);
+    const inTurn = (member: RoundMember): Promise<RoundCost> => this.slots.use(() => commit(member));
+    costs.push(...(await Promise.all(others.map(others.length > COMMITS_AT_ONCE ? inTurn : commit))));
     let syncs = 0;
     let bytes = 0;
     for (const cost of costs) {

@@ -298,6 +298,8 @@ export class LogWriter {
   }
 
   private async syncSegment(segment: Segment): Promise<void> {
+    // Trimmed while another was synced: to open it again would bring its name back, with nothing behind it.
+    if (!this.dirty.has(segment)) return;
     try {
       await this.env.handles.use(segment.path, "write", (handle) => this.env.disk.datasync(handle));
     } catch (error) {

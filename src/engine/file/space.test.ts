@@ -51,6 +51,64 @@ describe("space", () => {
     await engine.close();
   });
 
+  it("that was given back while older segments were synced does not come back empty", async () => {
+    const disk = new SimDisk();
+    const options = { directory: "/data", disk, durability: "os" as const, segmentBytes: SEGMENT_BYTES };
+    const engine = await openFileEngine(options);
+    const log = await engine.openLog("flow");
+    const source = new TestSource(log);
+    log.start(source);
+    // A pass over full segments syncs names too, when there are new ones: each is held up where it hurts.
+    const holds: { readonly what: "names" | "data"; go: (() => void) | null }[] = [
+      { what: "names", go: null },
+      { what: "data", go: null },
+      { what: "names", go: null },
+    ];
+    let held = 0;
+    const hold = async (what: "names" | "data"): Promise<void> => {
+      const next = holds[held];
+      if (next?.what !== what || (held > 0 && holds[held - 1].go !== null)) return;
+      held++;
+      await new Promise<void>((resolve) => {
+        next.go = resolve;
+      });
+    };
+    const letGo = (index: number): void => {
+      holds[index].go?.();
+      holds[index].go = null;
+    };
+    const [syncDirectory, datasync] = [disk.syncDirectory.bind(disk), disk.datasync.bind(disk)];
+    disk.syncDirectory = async (path) => {
+      if (path.includes("flow")) await hold("names");
+      await syncDirectory(path);
+    };
+    disk.datasync = async (handle) => {
+      await hold("data");
+      await datasync(handle);
+    };
+    let written = 0;
+    const write = async (until: () => boolean): Promise<void> => {
+      while (!until() || written < 40) {
+        source.offer(testBatch(written++, [2_000]));
+        await source.untilCommitted(written);
+      }
+    };
+    await write(() => held === 1);
+    letGo(0);
+    await write(() => held === 2);
+    const enough = written + 20;
+    await write(() => written === enough);
+    letGo(1);
+    await expect.poll(() => held).toBe(3);
+    log.trim(log.nextPosition);
+    const segments = (): number => disk.paths().filter((path) => /flow.*seg$/.test(path)).length;
+    await expect.poll(segments).toBe(1);
+    letGo(2);
+    for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(segments()).toBe(1);
+    await engine.close();
+  });
+
   it("taken by files that a crash left between two names is found again", async () => {
     const disk = new SimDisk();
     const first = await openFileEngine({ directory: "/data", disk, segmentBytes: SEGMENT_BYTES });

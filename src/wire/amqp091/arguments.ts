@@ -185,8 +185,11 @@ function knows(types: Types, type: QueueType): boolean {
  * RabbitMQ does; what another type knows is refused.
  * @throws AmqpError 406
  */
+/** Shared by the many queues that are declared without arguments. */
+const NO_OPTIONS: QueueOptions = {};
+
 export function queueOptions(queue: string, namespace: string, args: Table): QueueOptions {
-  if (args.size === 0) return {};
+  if (args.size === 0) return NO_OPTIONS;
   const options: Options = {};
   const declared = queueType(args, queue, namespace);
   if (declared !== undefined) options.type = declared;

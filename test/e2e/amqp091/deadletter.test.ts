@@ -244,6 +244,16 @@ describe("length limits", () => {
     expect((await getOne(channel, graveyard)).content.toString()).toBe("2");
   });
 
+  test("a message that is put back to a full queue is the oldest, and goes", async ({ client }) => {
+    const { channel, source, graveyard } = await withGraveyard(client, { maxLength: 2 });
+    await publishAll(channel, source, ["1", "2"]);
+    const first = await getOne(channel, source, {});
+    await publishAll(channel, source, ["3"]);
+    channel.nack(first);
+    expect(deaths(await getOne(channel, graveyard))).toMatchObject([{ reason: "maxlen" }]);
+    expect(await drain(channel, source)).toEqual(["2", "3"]);
+  });
+
   test("what is unacknowledged does not count", async ({ client }) => {
     const channel = await client.confirmChannel();
     const queue = await client.queue(channel, { maxLength: 1 });

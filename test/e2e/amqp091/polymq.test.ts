@@ -1,5 +1,6 @@
 // What PolyMQ adds to RabbitMQ's dialect: stacks, retries in place, delays. Against a
 // rabbitmq-server these skip; delayed messages would need a plugin that it does not ship with.
+import type { ConsumeMessage } from "amqplib";
 import { describe, expect } from "vitest";
 import { startInProcess, useBroker } from "../../support/broker.ts";
 import {
@@ -102,6 +103,45 @@ describe.skipIf(!broker.isPolymq)("x-delayed-message", () => {
       ["first", undefined],
       ["second", -40],
       ["third", -120],
+    ]);
+  });
+
+  test("delays also what comes by another exchange, and only its own share of it", async ({ client }) => {
+    const channel = await client.confirmChannel();
+    const later = await client.exchange(channel, "x-delayed-message", {
+      arguments: { "x-delayed-type": "topic" },
+    });
+    const headers = await client.exchange(channel, "headers");
+    const fanout = await client.exchange(channel, "fanout");
+    const [now, afterwards] = [await client.queue(channel), await client.queue(channel)];
+    await channel.bindExchange(later, fanout, "");
+    await channel.bindExchange(later, headers, "", { "x-match": "all", way: "round" });
+    await channel.bindQueue(now, fanout, "");
+    await channel.bindQueue(afterwards, later, "k.*");
+    const soon = await consume(channel, now, { noAck: true });
+    const inbox = await consume(channel, afterwards, { noAck: true });
+    const delayed = { mandatory: true, persistent: true };
+    channel.publish(fanout, "k.2", Buffer.from("2"), { ...delayed, headers: { "x-delay": 80 } });
+    channel.publish(fanout, "other", Buffer.from("not for it"), { ...delayed, headers: { "x-delay": 20 } });
+    channel.publish(headers, "k.1", Buffer.from("1"), {
+      ...delayed,
+      headers: { "x-delay": 40, way: "round" },
+    });
+    channel.publish(fanout, "k.0", Buffer.from("0"));
+    await channel.waitForConfirms();
+    await soon.count(3);
+    await inbox.count(3);
+    const seen = (messages: ConsumeMessage[]) =>
+      messages.map((m) => [m.content.toString(), m.fields.exchange, m.properties.headers?.["x-delay"]]);
+    expect(seen(inbox.messages)).toEqual([
+      ["0", fanout, undefined],
+      ["1", headers, -40],
+      ["2", fanout, -80],
+    ]);
+    expect(seen(soon.messages)).toEqual([
+      ["2", fanout, 80],
+      ["not for it", fanout, 20],
+      ["0", fanout, undefined],
     ]);
   });
 
