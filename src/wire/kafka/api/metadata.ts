@@ -59,7 +59,10 @@ class MetadataAnswer {
     const { topics } = this.request;
     // Version 0 has no null: there an empty list means all.
     if (topics === null || (this.version === 0 && topics.length === 0)) return this.all();
-    return topics.map(({ name, topicId }) => (name === null ? this.byId(topicId) : this.byName(name)));
+    // Kafka's own client sends an empty name beside an id.
+    return topics.map(({ name, topicId }) =>
+      name === null || topicId !== ZERO_UUID ? this.byId(topicId) : this.byName(name),
+    );
   }
 
   private all(): Topic[] {
