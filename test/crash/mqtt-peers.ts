@@ -127,6 +127,11 @@ export class Subscriber extends Peer {
     this.filter = filter;
   }
 
+  /** Messages of QoS 2 that were received and never released. */
+  get unreleased(): number {
+    return this.open2.size;
+  }
+
   get ready(): boolean {
     return this.subscribed;
   }

@@ -72,6 +72,7 @@ async function brokenAt(broker: PolymqProcess, [side, step]: Place, how: "broker
     if (broker.exitCode !== undefined) await broker.start();
   }
   await subscriber.rest(mqttUrl(broker));
+  if (subscriber.unreleased > 0) throw new Error(`${subscriber.unreleased} messages were never released`);
   for (const [i, text] of texts.entries()) {
     const count = subscriber.seen.get(text) ?? 0;
     const right = i % 2 === 0 ? count === 1 : count >= 1;
