@@ -8,7 +8,8 @@
  *   12  i32  leader epoch           the broker's to set; not covered by the checksum
  *   16  i8   magic (2)
  *   17  u32  CRC32C of everything from byte 21 on
- *   21  i16  attributes: 0-2 compression, 3 timestamps are the broker's, 4 transactional, 5 control
+ *   21  i16  attributes: 0-2 compression, 3 timestamps are the broker's, 4 transactional, 5 control,
+ *            6 the base timestamp is when tombstones and markers in here may go (KIP-534)
  *   23  i32  last offset delta      offset of the last record, from the base offset
  *   27  i64  base timestamp, ms
  *   35  i64  max timestamp, ms
@@ -43,6 +44,7 @@ export const COMPRESSION_MASK = 7;
 export const ATTRIBUTE_APPEND_TIME = 8;
 export const ATTRIBUTE_TRANSACTIONAL = 16;
 export const ATTRIBUTE_CONTROL = 32;
+export const ATTRIBUTE_DELETE_HORIZON = 64;
 
 const TWO_32 = 0x1_0000_0000;
 

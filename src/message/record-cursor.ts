@@ -45,8 +45,8 @@ export class RecordCursor {
   valueStart = -1;
   valueEnd = -1;
   headerCount = 0;
-  /** The record's own bytes behind its length field, for copying it elsewhere. */
-  recordStart = 0;
+  /** Key, value and headers with their lengths: [fieldsStart, recordEnd), the same wherever a record is put. */
+  fieldsStart = 0;
   recordEnd = 0;
   private headersAt = 0;
   private at = 0;
@@ -82,13 +82,13 @@ export class RecordCursor {
     if (this.left <= 0) return false;
     this.left--;
     const length = this.varint();
-    this.recordStart = this.at;
     this.recordEnd = this.at + length;
     if (length < 0 || this.recordEnd > this.end) throw new MalformedRecords("a record goes over its batch");
     this.at++;
     const timestampDelta = this.varlong();
     this.timestampMs = this.appendTimeMs >= 0 ? this.appendTimeMs : this.baseTimestampMs + timestampDelta;
     this.offset = this.baseOffset + this.varint();
+    this.fieldsStart = this.at;
     const keyBytes = this.varint();
     this.keyStart = keyBytes < 0 ? -1 : this.at;
     this.keyEnd = keyBytes < 0 ? -1 : this.skip(keyBytes);

@@ -46,6 +46,7 @@ export class RecordWriter {
   private lastOffset = 0;
   private baseTimestampMs = 0;
   private maxTimestampMs = 0;
+  private givenBaseTimestamp = false;
 
   constructor(bytes: Uint8Array = Buffer.allocUnsafe(FIRST_BYTES)) {
     this.bytes = bytes;
@@ -60,9 +61,12 @@ export class RecordWriter {
     return this.at;
   }
 
-  begin(baseOffset = 0): void {
+  /** `baseTimestampMs`: when that is not the first record's. */
+  begin(baseOffset = 0, baseTimestampMs?: number): void {
     this.at = BATCH_OVERHEAD_BYTES;
     this.records = 0;
+    this.givenBaseTimestamp = baseTimestampMs !== undefined;
+    this.baseTimestampMs = baseTimestampMs ?? 0;
     this.baseOffset = baseOffset;
     this.lastOffset = baseOffset - 1;
   }
@@ -75,31 +79,21 @@ export class RecordWriter {
     headers: readonly RecordHeader[] = NO_HEADERS,
     offset = this.lastOffset + 1,
   ): void {
-    if (this.records === 0) this.baseTimestampMs = this.maxTimestampMs = timestampMs;
-    else if (timestampMs > this.maxTimestampMs) this.maxTimestampMs = timestampMs;
     let headersBytes = varintBytes(headers.length);
     for (let index = 0; index < headers.length; index++)
       headersBytes += headerBytes(headers[index] as RecordHeader);
-    const timestampDelta = timestampMs - this.baseTimestampMs;
-    const offsetDelta = offset - this.baseOffset;
-    const length =
-      1 +
-      varlongBytes(timestampDelta) +
-      varintBytes(offsetDelta) +
-      fieldBytes(key) +
-      fieldBytes(value) +
-      headersBytes;
-    this.reserve(length + 5);
-    this.varint(length);
-    this.bytes[this.at++] = 0;
-    this.varlong(timestampDelta);
-    this.varint(offsetDelta);
+    this.open(timestampMs, offset, fieldBytes(key) + fieldBytes(value) + headersBytes);
     this.field(key);
     this.field(value);
     this.varint(headers.length);
     for (let index = 0; index < headers.length; index++) this.header(headers[index] as RecordHeader);
-    this.records++;
-    this.lastOffset = offset;
+  }
+
+  /** Appends a record whose key, value and headers are `bytes[start, end)`, as they stand in another batch. */
+  addFields(timestampMs: number, offset: number, bytes: Uint8Array, start: number, end: number): void {
+    this.open(timestampMs, offset, end - start);
+    this.bytes.set(bytes.subarray(start, end), this.at);
+    this.at += end - start;
   }
 
   /** Writes the batch's header and returns its length. `lastOffset`: when that is beyond the last record's. */
@@ -121,9 +115,28 @@ export class RecordWriter {
     return this.at;
   }
 
-  private reserve(more: number): void {
-    if (this.at + more <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.at + more, this.bytes.length * 2));
+  /** Writes what stands before a record's fields. */
+  private open(timestampMs: number, offset: number, fieldsBytes: number): void {
+    if (this.records === 0) {
+      if (!this.givenBaseTimestamp) this.baseTimestampMs = timestampMs;
+      this.maxTimestampMs = timestampMs;
+    } else if (timestampMs > this.maxTimestampMs) this.maxTimestampMs = timestampMs;
+    const timestampDelta = timestampMs - this.baseTimestampMs;
+    const offsetDelta = offset - this.baseOffset;
+    const length = 1 + varlongBytes(timestampDelta) + varintBytes(offsetDelta) + fieldsBytes;
+    this.grow(this.at + length + 5);
+    this.varint(length);
+    this.bytes[this.at++] = 0;
+    this.varlong(timestampDelta);
+    this.varint(offsetDelta);
+    this.records++;
+    this.lastOffset = offset;
+  }
+
+  /** Makes room for a batch of `length` bytes. */
+  grow(length: number): void {
+    if (length <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(length, this.bytes.length * 2));
     larger.set(this.bytes.subarray(0, this.at));
     this.bytes = larger;
   }

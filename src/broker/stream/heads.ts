@@ -151,7 +151,7 @@ export interface HeadVisitor {
   /** `position`: of the section, `bodyOffset`: of the batch in it. */
   records(head: RecordsHead, position: number, bodyOffset: number): void;
   state(startOffset: number, endOffset: number, state: PartitionState): void;
-  replace(from: number, to: number): void;
+  replaced(from: number, to: number): void;
 }
 
 /** Reads the heads of one engine batch whose bodies begin at `position`. @throws CorruptionError */
@@ -189,7 +189,7 @@ export function visitHeads(
       visitor.state(view.getFloat64(at + 8, true), view.getFloat64(at + 16, true), state);
       at = end;
     } else if (kind === REPLACE) {
-      visitor.replace(view.getFloat64(at + 8, true), view.getFloat64(at + 16, true));
+      visitor.replaced(view.getFloat64(at + 8, true), view.getFloat64(at + 16, true));
       at += REPLACE_HEAD_BYTES;
     } else {
       throw new CorruptionError(

@@ -20,6 +20,7 @@ import {
 } from "../../message/record-batch.ts";
 import { writeMarker } from "../../message/record-writer.ts";
 import { checkBatch } from "./batch-check.ts";
+import { CleanedChunk } from "./cleaned-chunk.ts";
 import type { StreamContext } from "./context.ts";
 import {
   FLAG_BEGINS_RUN,
@@ -34,7 +35,7 @@ import {
 } from "./heads.ts";
 import type { Portion } from "./portion.ts";
 import { Producers, SEQUENCE_DUPLICATE, SEQUENCE_FENCED, SEQUENCE_GAP } from "./producers.ts";
-import { Runs } from "./runs.ts";
+import { type Run, Runs } from "./runs.ts";
 import { Tail } from "./tail-cache.ts";
 import { Transactions } from "./transactions.ts";
 import type { AppendResult, StreamConfig } from "./types.ts";
@@ -85,7 +86,12 @@ export class PartitionLog implements LogSource, HeadVisitor {
   private activeBytes = 0;
   private activeSinceMs = 0;
   private rollsNext = true;
+  /** A cut waits for its place in the log, and another for that. */
   private cutting = false;
+  private cutsAgain = false;
+  /** The run that cleaned batches went to last. */
+  private cleaned: Run | null = null;
+  private replacedTo = -1;
 
   constructor(context: StreamContext, host: PartitionLogHost) {
     this.context = context;
@@ -94,6 +100,16 @@ export class PartitionLog implements LogSource, HeadVisitor {
 
   get storedBytes(): number {
     return this.runs.bytes + this.queuedBytes;
+  }
+
+  /** Nothing is written any more. */
+  get over(): boolean {
+    return this.closed || this.failure !== null;
+  }
+
+  /** The run that what comes in goes to; undefined when the next batch begins one. */
+  get growing(): Run | undefined {
+    return this.rollsNext && this.queue.length === 0 ? undefined : this.runs.active;
   }
 
   get more(): boolean {
@@ -107,6 +123,7 @@ export class PartitionLog implements LogSource, HeadVisitor {
     const log = await this.openLog();
     await log.recover(({ heads, position }) => visitHeads(heads, position, this.context.head, this));
     this.committedOffset = this.endOffset;
+    if (this.runs.active?.cleaned !== false) this.rollsNext = true;
     this.runs.trim(this.startOffset);
     this.transactions.trimmed(this.startOffset);
     this.stableOffset = this.transactions.stableOffset(this.committedOffset);
@@ -126,7 +143,7 @@ export class PartitionLog implements LogSource, HeadVisitor {
     this.closed = true;
     this.failure = new Error("the stream was deleted");
     await this.opening;
-    for (const portion of this.queue.splice(0)) this.context.givePortion(portion);
+    this.lose();
   }
 
   // --- appending ------------------------------------------------------------------------------
@@ -202,16 +219,20 @@ export class PartitionLog implements LogSource, HeadVisitor {
     return head.baseOffset;
   }
 
-  /** The next batch begins a run, if there is anything in this one. */
-  roll(): void {
-    if (this.activeBytes > 0) this.rollsNext = true;
+  /** The next batch begins a run. */
+  closeRun(): void {
+    this.rollsNext = true;
   }
 
   /** Closes a run that is old enough, though nothing comes in. */
   rollIfOld(nowMs: number): void {
-    const { segmentMs } = this.host.config;
-    if (this.activeBytes > 0 && segmentMs >= 0 && nowMs - this.activeSinceMs >= segmentMs)
-      this.rollsNext = true;
+    if (this.activeBytes === 0) return;
+    const { cleanup, segmentMs, compactionLagMaxMs } = this.host.config;
+    const ageMs = nowMs - this.activeSinceMs;
+    const old = segmentMs >= 0 && ageMs >= segmentMs;
+    // What must be cleaned in time must be closed before.
+    const late = cleanup !== "delete" && compactionLagMaxMs >= 0 && ageMs > compactionLagMaxMs;
+    if (old || late) this.closeRun();
   }
 
   forgetProducers(nowMs: number): void {
@@ -232,17 +253,81 @@ export class PartitionLog implements LogSource, HeadVisitor {
 
   /** Writes down what the log's beginning says, so that it can go. */
   cut(): void {
-    if (this.cutting || this.failure !== null) return;
+    if (this.failure !== null) return;
+    this.cutsAgain = this.cutting;
+    if (this.cutting) return;
     this.cutting = true;
+    // What is needed later than now must not decide about what is written down now.
+    const { firstPosition } = this.runs;
+    const waiting = this.queue.some(({ endOffset }) => endOffset >= 0);
     const portion = this.portion(0);
-    const state: PartitionState = { producers: this.producers.state(), ...this.transactions.state() };
-    portion.heads.state(this.startOffset, this.endOffset, state);
+    portion.heads.state(this.startOffset, this.endOffset, this.logged);
     portion.onPlaced = (position) => {
       this.cutting = false;
-      const { firstPosition } = this.runs;
-      portion.trimPosition = firstPosition < 0 ? position : Math.min(firstPosition, position);
+      if (firstPosition >= 0) portion.trimPosition = Math.min(firstPosition, position);
+      else if (!waiting) portion.trimPosition = position;
+      if (this.cutsAgain) this.cut();
     };
     this.wake();
+  }
+
+  // --- cleaning -------------------------------------------------------------------------------
+
+  openChunk(from: number): CleanedChunk {
+    return new CleanedChunk(from, this.context.clock.now());
+  }
+
+  /**
+   * Puts a chunk in the place of the offsets from its beginning to `to`. Resolves when that is so,
+   * with the run that holds it; `target` is where the chunk before went.
+   */
+  replace(chunk: CleanedChunk, to: number, target: Run | null): Promise<Run | null> {
+    return new Promise((resolve, reject) => {
+      if (this.over) throw new Error("the partition is closed");
+      const portion = this.context.takePortion();
+      portion.heads.replace(chunk.from, to);
+      for (const head of chunk.heads) portion.heads.records(head);
+      if (chunk.bytes > 0) portion.addOwned(chunk.body);
+      for (const marker of chunk.markersGone) this.transactions.forget(marker);
+      if (chunk.markersGone.length > 0) portion.heads.state(this.startOffset, this.endOffset, this.logged);
+      let at = -1;
+      portion.onPlaced = (position) => {
+        at = position;
+        this.runs.active?.interrupted();
+      };
+      portion.onLost = () => reject(new Error("the partition takes no more writes"));
+      portion.onCommitted = () => {
+        this.cleaned = target;
+        this.enterCleaned(chunk, to, at);
+        resolve(this.cleaned);
+      };
+      this.queue.push(portion);
+      this.wake();
+    });
+  }
+
+  /** Readers find the new batches from here on. */
+  private enterCleaned(chunk: CleanedChunk, to: number, position: number): void {
+    if (to <= this.startOffset) return;
+    this.runs.cover(chunk.from, to);
+    this.tail.forgetBefore(to);
+    for (const [index, head] of chunk.heads.entries()) this.enterCleanedBatch(head, position, index === 0);
+  }
+
+  private enterCleanedBatch(head: RecordsHead, position: number, first: boolean): void {
+    const { runs } = this;
+    // A run begins where a section does.
+    if (first)
+      this.cleaned = runs.cleaned(head.baseOffset, position, this.cleaned, this.host.config.segmentBytes);
+    const run = this.cleaned as Run;
+    if (first) run.section(head.baseOffset, position);
+    runs.grow(run, head.nextOffset, head.length, head.appendedMs);
+    run.newest(head.maxTimestampMs, head.nextOffset - 1);
+  }
+
+  /** What the heads so far say, for whoever reads on from here. */
+  private get logged(): PartitionState {
+    return { producers: this.producers.state(), ...this.transactions.state() };
   }
 
   private checkProducer(
@@ -365,7 +450,14 @@ export class PartitionLog implements LogSource, HeadVisitor {
 
   failed(error: Error): void {
     this.failure ??= error;
+    this.lose();
+  }
+
+  private lose(): void {
+    const lost = [...this.inFlight, ...this.queue];
+    // What is on its way may still be read by a write that does not know yet.
     for (const portion of this.queue.splice(0)) this.context.givePortion(portion);
+    for (const { onLost } of lost) onLost?.();
   }
 
   /** Enters a portion in the index: now its place is known. */
@@ -408,7 +500,10 @@ export class PartitionLog implements LogSource, HeadVisitor {
   // --- recovery -------------------------------------------------------------------------------
 
   records(head: RecordsHead, position: number, bodyOffset: number): void {
-    if ((head.flags & FLAG_CLEANED) !== 0) return;
+    if ((head.flags & FLAG_CLEANED) !== 0) {
+      this.enterCleanedBatch(head, position, bodyOffset === 0);
+      return;
+    }
     const { runs } = this;
     let run = runs.active;
     if (run === undefined || (head.flags & FLAG_BEGINS_RUN) !== 0) {
@@ -428,11 +523,18 @@ export class PartitionLog implements LogSource, HeadVisitor {
   state(startOffset: number, endOffset: number, state: PartitionState): void {
     this.startOffset = startOffset;
     this.endOffset = Math.max(this.endOffset, endOffset);
+    this.runs.trim(startOffset);
     this.producers.restore(state.producers);
     this.transactions.restore(state);
   }
 
-  replace(): void {}
+  replaced(from: number, to: number): void {
+    this.runs.cover(from, to);
+    this.runs.active?.interrupted();
+    // The chunks of a pass follow upon each other; a run is of one pass.
+    if (from !== this.replacedTo) this.cleaned = null;
+    this.replacedTo = to;
+  }
 
   private replayProducer(head: RecordsHead): void {
     const { producerId, producerEpoch, baseOffset, appendedMs } = head;

@@ -53,11 +53,11 @@ export async function readLog(
   const slice = new StreamSlice();
   slice.reset(offset);
   let wanted = LEAD_BYTES + Math.max(READ_BYTES_MIN, Math.min(bytesMax, READ_BYTES_MAX));
-  for (let at = offset; at < end; ) {
-    const run = partition.runs.list[partition.runs.indexOf(at)];
-    if (run === undefined || partition.log === null) break;
+  for (;;) {
+    const run = partition.runs.list[partition.runs.indexOf(offset)];
+    if (run === undefined || partition.log === null || run.baseOffset >= end) break;
     const buffer = context.buffers.take(wanted);
-    const from = Math.max(at, run.baseOffset);
+    const from = Math.max(offset, run.baseOffset);
     const filled = await partition.log.readBodies(run.positionOf(from), buffer);
     const missing = collect(buffer, filled, run, from, end, bytesMax, slice);
     if (slice.bytes > 0) {
@@ -68,10 +68,11 @@ export async function readLog(
       return slice;
     }
     context.buffers.give(buffer);
-    // A batch larger than the buffer; or nothing is left of this run from here on.
-    if (missing > wanted) wanted = missing;
-    else at = run.endOffset;
+    // Either the first batch is larger than the buffer, or it is not where it must be.
+    if (missing <= wanted) throw damaged(run, from);
+    wanted = missing;
   }
+  // All that there was is cleaned away.
   slice.nextOffset = end;
   return slice;
 }
@@ -114,6 +115,6 @@ function collect(
 
 function damaged({ baseOffset, endOffset }: Run, found: number): CorruptionError {
   return new CorruptionError(
-    `a record batch between offsets ${baseOffset} and ${endOffset}, which says it begins at ${found}, fails its checksum`,
+    `a record batch at or near offset ${found} of the run from ${baseOffset} to ${endOffset} is damaged`,
   );
 }

@@ -1,5 +1,6 @@
 import { BrokerError } from "../../base/errors.ts";
 import { MAX_TIMESTAMP_AT, readI64 } from "../../message/record-batch.ts";
+import { Compaction } from "./compaction.ts";
 import type { StreamContext } from "./context.ts";
 import { LEADER_EPOCH, PartitionLog, type PartitionLogHost } from "./partition-log.ts";
 import { readLog, readTail } from "./partition-reader.ts";
@@ -35,6 +36,7 @@ export class Partition implements PartitionHandle, PartitionLogHost {
   /** Null until the first append. */
   written: PartitionLog | null = null;
   private readonly context: StreamContext;
+  private cleaning: Promise<void> | null = null;
   private waiting: Waiting[] | null = null;
 
   constructor(context: StreamContext, stream: PartitionOwner, index: number) {
@@ -204,6 +206,15 @@ export class Partition implements PartitionHandle, PartitionLogHost {
     const written = new PartitionLog(this.context, this);
     await written.recover();
     this.written = written;
+  }
+
+  /** Cleans by key what can be cleaned now, or waits for the pass that is under way: there is never more than one. */
+  clean(keysMax?: number): Promise<void> {
+    if (this.written === null) return Promise.resolve();
+    this.cleaning ??= new Compaction(this.context, this.written, this.config, keysMax).run().finally(() => {
+      this.cleaning = null;
+    });
+    return this.cleaning;
   }
 
   /** Everybody who waits is told: there is more, or there will be nothing more. */

@@ -19,6 +19,8 @@ export class Portion {
   trimPosition = -1;
   /** Called when it is durable. */
   onCommitted: (() => void) | null = null;
+  /** Called when it never will be. */
+  onLost: (() => void) | null = null;
   /** Called when it gets its place in the log. */
   onPlaced: ((position: number) => void) | null = null;
   private bodies: Uint8Array[] = [];
@@ -77,6 +79,7 @@ export class Portion {
     this.maxTimestampOffset = -1;
     this.trimPosition = -1;
     this.onCommitted = null;
+    this.onLost = null;
     this.onPlaced = null;
   }
 

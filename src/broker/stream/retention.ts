@@ -6,7 +6,7 @@ export function retain(partition: Partition, nowMs: number): void {
   if (written === null) return;
   written.rollIfOld(nowMs);
   if (config.cleanup === "compact") return;
-  const { runs, committedOffset, endOffset } = written;
+  const { runs, growing, committedOffset, endOffset } = written;
   let offset = written.startOffset;
   let bytes = runs.bytes;
   for (const run of runs.list) {
@@ -17,11 +17,11 @@ export function retain(partition: Partition, nowMs: number): void {
       (config.retentionBytes >= 0 && bytes - run.bytes >= config.retentionBytes) ||
       (config.retentionCount >= 0 && endOffset - run.endOffset >= config.retentionCount);
     // Size never takes the run that grows; age does, once all in it is too old.
-    if (!expired && (!crowded || run === runs.active)) break;
+    if (!expired && (!crowded || run === growing)) break;
     offset = run.endOffset;
     bytes -= run.bytes;
   }
   if (offset <= written.startOffset) return;
-  if (offset === endOffset) written.roll();
+  if (offset === endOffset) written.closeRun();
   written.trim(offset);
 }

@@ -11,7 +11,7 @@ const STEP_BYTES = 64 * 1024;
 const FIELDS = 3;
 
 export class Run {
-  /** First offset, or behind what was cleaned away from the front. */
+  /** First offset, or behind what is cleaned or trimmed away from the front. */
   baseOffset: number;
   /** Offset behind the last. */
   endOffset: number;
@@ -26,7 +26,7 @@ export class Run {
   firstAppendedMs = 0;
   /** When its last batch was appended. */
   lastAppendedMs = 0;
-  /** Written by cleaning: no record in it has a successor below `endOffset`. */
+  /** Written by cleaning. */
   readonly cleaned: boolean;
   private entries: Float64Array = new Float64Array(4 * FIELDS);
   private count = 0;
@@ -81,6 +81,19 @@ export class Run {
       else high = middle - 1;
     }
     return this.entries[low * FIELDS + 1] as number;
+  }
+
+  /** What comes next does not lie directly behind what came last. */
+  interrupted(): void {
+    this.bytesSince = STEP_BYTES;
+  }
+
+  /** The front up to `offset` is elsewhere now. Returns about how many bytes that was. */
+  shorten(offset: number): number {
+    const gone = Math.floor((this.bytes * (offset - this.baseOffset)) / (this.endOffset - this.baseOffset));
+    this.bytes -= gone;
+    this.baseOffset = offset;
+    return gone;
   }
 
   /** An offset at or before the first batch with a timestamp that is not less. */
@@ -145,6 +158,39 @@ export class Runs {
     if (count > 0) this.list.splice(0, count);
     const first = this.list[0];
     if (first !== undefined && first.baseOffset < offset) first.baseOffset = offset;
+  }
+
+  /** Takes [from, to) out of the runs that hold it: what is left of it comes in `cleaned`. */
+  cover(from: number, to: number): void {
+    const first = this.indexOf(from);
+    let count = 0;
+    for (
+      let run = this.list[first];
+      run !== undefined && run.endOffset <= to;
+      run = this.list[first + count]
+    ) {
+      this.bytes -= run.bytes;
+      count++;
+    }
+    if (count > 0) this.list.splice(first, count);
+    const next = this.list[first];
+    if (next !== undefined && next.baseOffset < to) this.bytes -= next.shorten(to);
+  }
+
+  /** The run that takes a cleaned batch: `last`, which the one before it went to, or a new one. */
+  cleaned(baseOffset: number, position: number, last: Run | null, bytesMax: number): Run {
+    const index = this.indexOf(baseOffset);
+    if (
+      last !== null &&
+      last.bytes < bytesMax &&
+      last.endOffset <= baseOffset &&
+      this.list[index - 1] === last
+    ) {
+      return last;
+    }
+    const run = new Run(baseOffset, position, true);
+    this.list.splice(index, 0, run);
+    return run;
   }
 
   /** Log position before which nothing is needed, or -1 when there is nothing at all. */

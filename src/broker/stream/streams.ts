@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { Timer } from "../../base/clock.ts";
 import { BrokerError } from "../../base/errors.ts";
+import { dirtOf, wantsCleaning } from "./compaction.ts";
 import { checkOverrides, invalid, STREAM_DEFAULTS } from "./config.ts";
 import { StreamContext, type StreamOptions } from "./context.ts";
-import { logNameOf } from "./partition.ts";
+import { logNameOf, type Partition } from "./partition.ts";
 import { retain } from "./retention.ts";
 import { Stream } from "./stream.ts";
 import { StreamStore } from "./stream-store.ts";
@@ -29,6 +30,7 @@ export class Streams {
   private readonly spaces = new Map<string, Map<string, Stream>>();
   private readonly byId = new Map<string, Stream>();
   private readonly removals = new Set<Promise<void>>();
+  private cleaning: Promise<void> | null = null;
   private sweepTimer: Timer | null = null;
 
   constructor(options: StreamOptions, cache: TailCache) {
@@ -118,6 +120,10 @@ export class Streams {
     for (const stream of this.byId.values()) stream.rebase(this.defaults);
   }
 
+  deleteNamespace(namespace: string): void {
+    for (const stream of [...this.in(namespace)]) this.delete(stream);
+  }
+
   /** @throws BrokerError argument-invalid */
   grow(stream: Stream, partitions: number): void {
     this.checkPartitions(stream.name, stream.namespace, partitions, stream.partitions.length + 1);
@@ -144,6 +150,7 @@ export class Streams {
       for (const { written } of partitions) if (written !== null) closing.push(written.close());
     }
     await Promise.all(closing);
+    await this.cleaning;
   }
 
   private get highest() {
@@ -168,17 +175,42 @@ export class Streams {
     }
   }
 
-  /** What is not urgent: old runs, and producers that have gone. */
+  /** What is not urgent: old runs, producers that have gone, and cleaning. */
   private sweep(): void {
     const nowMs = this.context.clock.now();
+    let dirtiest: Partition | null = null;
+    let dirtiestBytes = 0;
     for (const { partitions } of this.byId.values()) {
       for (const partition of partitions) {
         if (partition.written === null) continue;
         retain(partition, nowMs);
         partition.written.forgetProducers(nowMs);
+        if (partition.config.cleanup === "delete" || this.cleaning !== null) continue;
+        const dirt = dirtOf(partition.written, partition.config, nowMs);
+        if (dirt.dirtyBytes <= dirtiestBytes || !wantsCleaning(dirt, partition.config, nowMs)) continue;
+        dirtiest = partition;
+        dirtiestBytes = dirt.dirtyBytes;
       }
     }
+    if (dirtiest !== null) this.clean(dirtiest);
     this.sweepTimer = this.context.clock.setTimer(SWEEP_MS, () => this.sweep());
+  }
+
+  /** One partition at a time: it takes memory for keys, and reads and writes much. */
+  private clean(partition: Partition): void {
+    this.cleaning = partition
+      .clean()
+      .catch((error: unknown) => {
+        if (partition.written?.over !== false) return;
+        const { stream, index } = partition;
+        this.context.logger.error(
+          { stream: stream.name, partition: index, err: error },
+          "cleaning by key failed",
+        );
+      })
+      .finally(() => {
+        this.cleaning = null;
+      });
   }
 
   private checkPartitions(name: string, namespace: string, partitions: number, min: number): void {

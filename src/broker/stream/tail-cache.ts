@@ -185,6 +185,14 @@ export class Tail {
     return this.lengths[(this.first + index) & (this.offsets.length - 1)] as number;
   }
 
+  /** What is in the log now is no longer the same. */
+  forgetBefore(offset: number): void {
+    while (this.count > 0 && this.baseOffset(0) < offset) {
+      this.first = (this.first + 1) & (this.offsets.length - 1);
+      this.count--;
+    }
+  }
+
   private forget(cache: TailCache): void {
     while (this.count > 0 && !cache.holds(this.address(0))) {
       this.first = (this.first + 1) & (this.offsets.length - 1);

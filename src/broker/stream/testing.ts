@@ -4,12 +4,28 @@ import { type Clock, ManualClock } from "../../base/clock.ts";
 import { silentLogger } from "../../base/logger.ts";
 import { Turn } from "../../base/turn.ts";
 import type { Durability, Engine } from "../../engine/engine.ts";
+import {
+  ATTRIBUTE_CONTROL,
+  ATTRIBUTE_TRANSACTIONAL,
+  ATTRIBUTES_AT,
+  nextOffsetOf,
+  PRODUCER_ID_AT,
+  readI16,
+  readI64,
+} from "../../message/record-batch.ts";
 import { RecordCursor } from "../../message/record-cursor.ts";
 import { type BatchFields, RecordWriter } from "../../message/record-writer.ts";
 import type { Stream } from "./stream.ts";
 import { Streams } from "./streams.ts";
 import { TailCache } from "./tail-cache.ts";
-import { type Isolation, type PartitionHandle, type StreamConfig, StreamSlice } from "./types.ts";
+import {
+  type AbortedTransaction,
+  type Isolation,
+  type PartitionHandle,
+  type Piece,
+  type StreamConfig,
+  StreamSlice,
+} from "./types.ts";
 
 export interface World {
   readonly engine: Engine;
@@ -100,7 +116,10 @@ export interface ReadRecord {
   readonly timestampMs: number;
 }
 
-/** All records from `offset` on; with "stable" without control records and aborted ones, as a client leaves them out. */
+/**
+ * All records from `offset` on. With "stable" as a client reads: what was aborted is left out, from
+ * the first offset of the producer's aborted transaction to its marker, and so are markers.
+ */
 export async function readAll(
   partition: PartitionHandle,
   offset = partition.startOffset,
@@ -108,29 +127,49 @@ export async function readAll(
   bytesMax = 64 * 1024,
 ): Promise<ReadRecord[]> {
   const found: ReadRecord[] = [];
-  const cursor = new RecordCursor();
+  const aborting = new Set<number>();
   for (let at = offset; ; ) {
     let slice = new StreamSlice();
     if (!partition.read(at, bytesMax, isolation, slice))
       slice = await partition.load(at, bytesMax, isolation);
     if (slice.nextOffset === at) return found;
-    for (const { bytes, start, end } of slice.batches()) {
-      const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const control = (view.readInt16BE(start + 21) & 32) !== 0;
-      if (control && isolation === "stable") continue;
-      cursor.open(bytes, start, end);
-      while (cursor.next()) {
-        if (cursor.offset < at) continue;
-        found.push({
-          offset: cursor.offset,
-          key: textOf(cursor.key()),
-          value: control ? "(marker)" : textOf(cursor.value()),
-          timestampMs: cursor.timestampMs,
-        });
-      }
-    }
+    const aborted = [...slice.aborted].sort((a, b) => a.firstOffset - b.firstOffset);
+    for (const batch of slice.batches())
+      readBatch(batch, at, isolation === "stable", aborted, aborting, found);
     at = slice.nextOffset;
     slice.release();
+  }
+}
+
+const cursor = new RecordCursor();
+
+function readBatch(
+  { bytes, start, end }: Readonly<Piece>,
+  from: number,
+  filters: boolean,
+  aborted: AbortedTransaction[],
+  aborting: Set<number>,
+  found: ReadRecord[],
+): void {
+  const producerId = readI64(bytes, start + PRODUCER_ID_AT);
+  const attributes = readI16(bytes, start + ATTRIBUTES_AT);
+  const control = (attributes & ATTRIBUTE_CONTROL) !== 0;
+  const last = nextOffsetOf(bytes, start) - 1;
+  while (aborted.length > 0 && (aborted[0] as AbortedTransaction).firstOffset <= last) {
+    aborting.add((aborted.shift() as AbortedTransaction).producerId);
+  }
+  cursor.open(bytes, start, end);
+  if (filters && control) {
+    cursor.next();
+    if ((cursor.key() as Uint8Array)[3] === 0) aborting.delete(producerId);
+    return;
+  }
+  if (filters && (attributes & ATTRIBUTE_TRANSACTIONAL) !== 0 && aborting.has(producerId)) return;
+  while (cursor.next()) {
+    if (cursor.offset < from) continue;
+    const { offset, timestampMs } = cursor;
+    const value = control ? "(marker)" : textOf(cursor.value());
+    found.push({ offset, key: textOf(cursor.key()), value, timestampMs });
   }
 }
 

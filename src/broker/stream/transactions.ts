@@ -76,6 +76,11 @@ export class Transactions {
     return false;
   }
 
+  /** The marker at this offset was cleaned away, and long before it all records that it took back. */
+  forget(markerOffset: number): void {
+    this.aborted = this.aborted.filter(([, , marker]) => marker !== markerOffset);
+  }
+
   /** Nothing below `startOffset` is kept any more. */
   trimmed(startOffset: number): void {
     const count = firstFrom(this.aborted, startOffset);

@@ -7,6 +7,7 @@
  * took is written and synced when the next checkpoint is due.
  */
 import type { Clock, Timer } from "../../base/clock.ts";
+import { Slots } from "./slots.ts";
 
 export interface RoundCost {
   readonly syncs: number;
@@ -37,11 +38,14 @@ export type RoundListener = (syncs: number, bytes: number, seconds: number) => v
 /** Unwritten bytes from which on a checkpoint does not wait for its time, and commits wait for it: memory is bounded. */
 const BEHIND_BYTES_MAX = 64 << 20;
 
+/** Logs that are written at the same time: some for each thread of the pool, and not a file for each log. */
+const COMMITS_AT_ONCE = 32;
 /** How long a round waits for the next of those it expects, and in how many passes of the event loop at most. */
 const LINGER_MS = 0.15;
 const LINGER_PASSES_MAX = 1000;
 
 export class CommitLoop {
+  private readonly slots = new Slots(COMMITS_AT_ONCE);
   private readonly clock: Clock;
   private readonly checkpointIntervalMs: number | null;
   private readonly listener: RoundListener;
@@ -188,7 +192,9 @@ export class CommitLoop {
     const costs: RoundCost[] = [];
     const prior = members.find((member) => member === this.prior);
     if (prior !== undefined) costs.push(await commit(prior));
-    costs.push(...(await Promise.all(members.filter((member) => member !== prior).map(commit))));
+    const others = members.filter((member) => member !== prior);
+    const inTurn = (member: RoundMember): Promise<RoundCost> => this.slots.use(() => commit(member));
+    costs.push(...(await Promise.all(others.map(others.length > COMMITS_AT_ONCE ? inTurn : commit))));
     let syncs = 0;
     let bytes = 0;
     for (const cost of costs) {

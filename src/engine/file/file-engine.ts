@@ -19,12 +19,14 @@ import { HandleCache } from "./handle-cache.ts";
 import type { LogShape } from "./log-writer.ts";
 import { NodeDisk } from "./node-disk.ts";
 import { Pressure } from "./pressure.ts";
+import { Slots } from "./slots.ts";
 import { SparePool } from "./spare-pool.ts";
 
 const SEGMENT_BYTES_DEFAULT = 16 << 20;
 const META_SEGMENT_BYTES_MAX = 1 << 20;
 const META_LOG_NAME = "\0meta";
 const OPEN_FILES_MAX = 256;
+const CLOSES_AT_ONCE = 32;
 const CHECKPOINT_INTERVAL_MS_DEFAULT = 1_000;
 /** Until this share of a segment was written the broker counts as idle and takes no reserve. */
 const RESERVE_AFTER_SHARE = 1 / 16;
@@ -60,6 +62,7 @@ class FileEngine implements Engine {
   private readonly loop: CommitLoop;
   private readonly metaLog: FileLog;
   private readonly metaStore: FileMetaStore;
+  private readonly slots = new Slots(CLOSES_AT_ONCE);
   private readonly logs = new Map<string, FileLog>();
   private readonly observers: EngineObserver[] = [];
   private closing: Promise<void> | null = null;
@@ -180,6 +183,7 @@ class FileEngine implements Engine {
       clock: this.clock,
       logger: this.logger,
       loop: this.loop,
+      closing: this.slots,
       onFailed: (error) => {
         for (const observer of this.observers) observer.failed(error);
       },

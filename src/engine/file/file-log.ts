@@ -2,13 +2,14 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { CorruptionError, type Log, type LogSource, type RecoveredBatch } from "../engine.ts";
-import { BATCH_HEADER_BYTES } from "./batch-format.ts";
+import { BATCH_HEADER_BYTES, SEGMENT_HEADER_BYTES } from "./batch-format.ts";
 import { joinBodies } from "./body-reader.ts";
 import type { CommitLoop, RoundCost, RoundMember } from "./commit-loop.ts";
 import { toError } from "./disk.ts";
 import { type LogEnvironment, type LogShape, LogWriter, type PlacedBatch } from "./log-writer.ts";
 import { recoverLog } from "./recovery.ts";
 import { Segment, segmentBaseOf, segmentIndexOf } from "./segment.ts";
+import type { Slots } from "./slots.ts";
 
 /** What one log takes in a round at most, unless a single batch is larger. */
 const ROUND_BYTES_MAX = 8 << 20;
@@ -17,6 +18,8 @@ export interface FileLogOptions extends LogEnvironment, LogShape {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly loop: CommitLoop;
+  /** Shared by all logs: how many may be closing at once. */
+  readonly closing: Slots;
   readonly onFailed: (error: Error) => void;
   readonly onClosed: () => void;
 }
@@ -113,13 +116,24 @@ export class FileLog implements Log, RoundMember {
   }
 
   async readBodies(position: number, target: Uint8Array): Promise<number> {
-    const start = position - BATCH_HEADER_BYTES;
     const { segments, logId } = this.writer;
-    const next = segments[segmentIndexOf(segments, start) + 1]?.base ?? Number.POSITIVE_INFINITY;
-    const got = await this.read(start, target);
-    const filled = joinBodies(target, Math.min(got, next - start), logId, position);
-    if (filled >= 0) return filled;
-    throw new CorruptionError(`no batch begins at position ${position} of log '${this.options.name}'`);
+    let filled = 0;
+    let next: Segment | undefined;
+    for (let at = position; ; at = next.base + SEGMENT_HEADER_BYTES + BATCH_HEADER_BYTES) {
+      const start = at - BATCH_HEADER_BYTES;
+      next = segments[segmentIndexOf(segments, start) + 1];
+      const rest = target.subarray(filled);
+      const room = Math.min(rest.length, (next?.base ?? Number.POSITIVE_INFINITY) - start);
+      const got = await this.read(start, rest.subarray(0, room));
+      const more = joinBodies(rest, got, logId, at);
+      if (more < 0 && filled === 0) {
+        throw new CorruptionError(`no batch begins at position ${at} of log '${this.options.name}'`);
+      }
+      filled += Math.max(0, more);
+      // On to the next file, when this one was read to its end and there is something in that one.
+      const ended = next !== undefined && start + got >= next.base && next.base < this.writer.writtenEnd;
+      if (!ended || next === undefined || target.length - filled <= BATCH_HEADER_BYTES) return filled;
+    }
   }
 
   trim(position: number): void {
@@ -276,9 +290,16 @@ export class FileLog implements Log, RoundMember {
   }
 
   private async shutDown(): Promise<void> {
-    const { loop, handles } = this.options;
+    const { loop } = this.options;
     await loop.quiesce(this);
     if (this.options.durability === "memory") await loop.checkpoint();
+    await this.options.closing.use(() => this.letGo());
+    this.options.onClosed();
+    if (this.failure !== null) throw this.failure;
+  }
+
+  private async letGo(): Promise<void> {
+    const { handles } = this.options;
     this.closed = true;
     await this.syncingFull;
     try {
@@ -291,7 +312,5 @@ export class FileLog implements Log, RoundMember {
       await segment.preparing?.catch(() => {});
       await handles.evict(segment.path);
     }
-    this.options.onClosed();
-    if (this.failure !== null) throw this.failure;
   }
 }
