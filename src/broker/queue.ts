@@ -45,6 +45,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   readonly writeBehind: boolean;
   /** Acknowledged only when on stable storage, not merely with the operating system. */
   readonly synced: boolean;
+  /** See `PublishTarget`. */
+  readonly apart = false;
   readonly consumerTimeoutMs: number | null;
   private readonly deliveryLimit: number;
   deleted = false;
