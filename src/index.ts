@@ -68,6 +68,8 @@ export interface BrokerOptions extends PortsOptions {
   /** The administrator that a first start creates; default guest, guest. */
   readonly user?: { readonly name: string; readonly password: string };
   readonly limits?: Partial<Limits>;
+  /** Any other option of `polymq serve`, with its value as it would be written there: `{ kafkaAnonymousUser: "off" }`. */
+  readonly settings?: { readonly [N in OptionName]?: string | number };
   /** Default: no limit. Queues may set their own. */
   readonly consumerTimeoutMs?: number;
   /** Time that connections get to finish at `stop`; default 0, because a test has nothing to wait for. */
@@ -144,6 +146,7 @@ function layerOf(options: BrokerOptions): Map<OptionName, Given> {
     adminPassword: user?.password,
     consumerTimeout: options.consumerTimeoutMs && `${options.consumerTimeoutMs}ms`,
     shutdownGrace: `${options.shutdownGraceMs ?? 0}ms`,
+    ...options.settings,
   };
   const layer = new Map<OptionName, Given>();
   for (const [name, value] of Object.entries(texts)) {

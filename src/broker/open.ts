@@ -14,6 +14,7 @@ import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
 import type { QueueFinder } from "./dead-letter.ts";
 import { Groups } from "./groups/groups.ts";
+import type { KnownStream, StreamDirectory } from "./groups/subscriptions.ts";
 import type { Broker, Credentials, Principal } from "./index.ts";
 import { parkingLotDeclaration } from "./parking.ts";
 import type { PublishTarget } from "./publisher.ts";
@@ -27,7 +28,7 @@ import type { StreamQueue } from "./stream/stream-queue.ts";
 import { StreamQueues } from "./stream/stream-queues.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
-import type { StreamConfig } from "./stream/types.ts";
+import type { StreamConfig, StreamHandle } from "./stream/types.ts";
 import { Topology } from "./topology/topology.ts";
 import { TransactionCoordinator } from "./transactions/coordinator.ts";
 import type { Owner, QueueHandle } from "./types.ts";
@@ -118,7 +119,7 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
   const groups = new Groups({
     meta: engine.meta,
     clock,
-    streams: { idOf: (namespace, stream) => streams.find(namespace, stream)?.id ?? null },
+    streams: { in: (namespace) => directoryOf(streams, namespace) },
   });
   const transactions = new TransactionCoordinator({
     meta: engine.meta,
@@ -346,6 +347,21 @@ export class RunningBroker implements Broker, EngineObserver {
     await this.streams.close();
     await this.shard.close();
   }
+}
+
+function directoryOf(streams: Streams, namespace: string): StreamDirectory {
+  const known = ({ id, name, partitions }: StreamHandle): KnownStream => {
+    return { id, name, partitions: partitions.length };
+  };
+  return {
+    find: (name) => {
+      const stream = streams.find(namespace, name);
+      return stream === null ? null : known(stream);
+    },
+    *all() {
+      for (const stream of streams.in(namespace)) yield known(stream);
+    },
+  };
 }
 
 function findQueues(

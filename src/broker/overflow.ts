@@ -7,30 +7,35 @@ export class LengthLimit {
   /** The newest message is refused; else the oldest goes. */
   private readonly refusing: boolean;
   readonly set: boolean;
-  private readonly volatile: boolean;
+  readonly volatile: boolean;
+  private readonly transientBytes: number;
 
-  private constructor({ lengthMax, lengthBytesMax, overflow, volatile }: QueueOptions) {
+  private constructor({ lengthMax, lengthBytesMax, overflow, volatile, transientBytesMax }: QueueOptions) {
     this.volatile = volatile === true;
+    this.transientBytes = transientBytesMax ?? -1;
     this.count = lengthMax ?? Number.POSITIVE_INFINITY;
     this.bytes = lengthBytesMax ?? Number.POSITIVE_INFINITY;
     this.refusing = !this.volatile && overflow !== undefined && overflow !== "drop-head";
     this.set = !this.volatile && (lengthMax !== undefined || lengthBytesMax !== undefined);
   }
 
-  /** Why a message that has come to a volatile queue goes at once, or null. */
-  atArrival(consumers: number, count: number, bytes: number): "offline" | "slow" | null {
-    if (!this.volatile) return null;
+  /** Why a message that has come goes at once, or null: to a volatile queue, or one that keeps few transient ones. */
+  atArrival(consumers: number, count: number, bytes: number, transient: boolean): "offline" | "slow" | null {
+    const few = transient && this.transientBytes >= 0;
+    if (!this.volatile && !few) return null;
     if (consumers === 0) return "offline";
-    return count >= this.count || bytes >= this.bytes ? "slow" : null;
+    if (few && bytes >= this.transientBytes) return "slow";
+    return this.volatile && (count >= this.count || bytes >= this.bytes) ? "slow" : null;
   }
 
   private static readonly unlimited = new LengthLimit({});
 
   /** Queues without a limit share one object. */
   static of(options: QueueOptions): LengthLimit {
-    const { lengthMax, lengthBytesMax, volatile } = options;
-    const none = lengthMax === undefined && lengthBytesMax === undefined && volatile !== true;
-    return none ? LengthLimit.unlimited : new LengthLimit(options);
+    const { lengthMax, lengthBytesMax, volatile, transientBytesMax } = options;
+    const unlimited =
+      lengthMax === undefined && lengthBytesMax === undefined && transientBytesMax === undefined;
+    return unlimited && volatile !== true ? LengthLimit.unlimited : new LengthLimit(options);
   }
 
   /** A queue that holds so much takes no more. */

@@ -32,8 +32,8 @@ export interface PublishTarget extends MessageHolder {
   readonly writeBehind: boolean;
   readonly synced: boolean;
   /** It keeps the message in its own way, durable a little later: the journal is held until then. */
-  readonly apart: boolean;
-  offer(slot: number, pending: boolean): void;
+  readonly apart?: boolean;
+  offer(slot: number, pending: boolean, transient?: boolean): void;
 }
 
 /** The way in: one message, stored once, for any number of queues. */
@@ -155,8 +155,8 @@ export class Publisher {
     const timed = queue.declaration.options.messageTtlMs !== undefined;
     if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
     if (!logged) {
-      queue.offer(slot, false);
-      return queue.apart ? PUBLISH_PENDING : PUBLISH_DONE;
+      queue.offer(slot, false, !source.persistent);
+      return queue.apart === true ? PUBLISH_PENDING : PUBLISH_DONE;
     }
     this.one[0] = queue;
     this.enter(slot, this.one);
@@ -179,7 +179,7 @@ export class Publisher {
     let limited = false;
     for (const queue of queues) {
       if (queue.limited) limited = true;
-      if (queue.apart) pending = true;
+      if (queue.apart === true) pending = true;
       if (queue.declaration.options.messageTtlMs !== undefined) timed = true;
       if (!source.persistent || !queue.logged) continue;
       logged = true;
@@ -192,7 +192,9 @@ export class Publisher {
     if (logged) this.enter(slot, queues);
     // All have been asked whether they take it: what one pushes out must not fill another meanwhile.
     if (limited) this.overflow().hold();
-    for (const queue of queues) queue.offer(slot, logged && queue.logged && !queue.writeBehind);
+    for (const queue of queues) {
+      queue.offer(slot, logged && queue.logged && !queue.writeBehind, !source.persistent);
+    }
     if (limited) this.overflow().release();
     if (logged) this.messages.journal.commit(synced);
     return pending ? PUBLISH_PENDING : PUBLISH_DONE;

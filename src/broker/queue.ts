@@ -45,8 +45,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   readonly writeBehind: boolean;
   /** Acknowledged only when on stable storage, not merely with the operating system. */
   readonly synced: boolean;
-  /** See `PublishTarget`. */
-  readonly apart = false;
   readonly consumerTimeoutMs: number | null;
   private readonly deliveryLimit: number;
   deleted = false;
@@ -143,8 +141,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   /** A new message. `pending`: it waits for the batch that is gathering; order is kept either way. */
-  offer(slot: number, pending: boolean): void {
-    const drop = this.limit.atArrival(this.consumers.count, this.order.length, this.readyBytes);
+  offer(slot: number, pending: boolean, transient = false): void {
+    const drop = this.limit.atArrival(this.consumers.count, this.order.length, this.readyBytes, transient);
     if (drop !== null) {
       this.context.counters.dropped[drop]++;
       this.context.release(slot);
@@ -165,6 +163,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.makeReady(slot);
     const nowOrNever = this.expiry?.arrives(slot) === true;
     if (this.limit.set) this.enforceLength();
+    // What must not wait does not wait for the turn either.
+    if (this.limit.volatile) this.handOut();
     if (!nowOrNever) return;
     this.run();
     this.expiry?.hasArrived();
@@ -175,7 +175,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     this.order.push(slot);
     this.readyBytes += this.context.store.table.bodyBytes(slot);
     this.expiryOf(slot)?.added(slot);
-    if (this.consumers.count > 0 && !this.scheduled) this.context.turn.soon(this);
+    if (this.consumers.count > 0 && !this.scheduled && !this.limit.volatile) this.context.turn.soon(this);
   }
 
   private enforceLength(): void {

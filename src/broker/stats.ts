@@ -29,6 +29,7 @@ export class Counters {
     corrupt: 0,
     offline: 0,
     slow: 0,
+    untranslatable: 0,
   };
 }
 
@@ -46,7 +47,9 @@ export type DropReason =
   /** A volatile queue without a consumer. */
   | "offline"
   /** A volatile queue whose consumer does not keep up. */
-  | "slow";
+  | "slow"
+  /** Its consumer's protocol has no name for where it was published. */
+  | "untranslatable";
 
 /** Totals count from the start of the process and never fall; the rest is as of now. */
 export interface BrokerStats {

@@ -30,6 +30,11 @@ export interface QueueOptions {
   readonly ageMaxMs?: number;
   readonly segmentBytesMax?: number;
   readonly partitions?: number;
+  /**
+   * A message that is not persistent is dropped when it comes while there is no consumer (counted as "offline"), or
+   * while so many bytes are ready (counted as "slow").
+   */
+  readonly transientBytesMax?: number;
 }
 
 /** A failed message waits in place and comes back; after `attempts` it goes to the dead-letter target or the parking lot. */

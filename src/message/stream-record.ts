@@ -272,23 +272,31 @@ const PROPERTY_HEADERS: Readonly<Record<string, string>> = {
   expiration: "expiration",
 };
 
+/** A record's headers as the broker asks for them: the first of each name. */
+export function recordHeaders(record: StreamRecord): Table | null {
+  const table: Table = new Map();
+  for (const [name, value] of record.headers) {
+    if (!table.has(name) && value !== null) table.set(name, headerValue(value));
+  }
+  return table.size === 0 ? null : table;
+}
+
+/** Likewise one of its properties, as text. */
+export function recordProperty(record: StreamRecord, name: string): string | null {
+  if (name === "timestamp") return record.timestampMs < 0 ? null : `${Math.floor(record.timestampMs / 1000)}`;
+  const header = PROPERTY_HEADERS[name];
+  const value = record.headers.find(([key]) => key === header)?.[1];
+  return value === undefined || value === null ? null : (utf8Text(value) ?? null);
+}
+
 /** What may be asked of a record that is a message. */
 export const streamRecordReader: RecordReader = {
   headers(message: RecordView): Table | null {
-    const table: Table = new Map();
-    for (const [name, value] of decodeRecord(message).headers) {
-      if (!table.has(name) && value !== null) table.set(name, headerValue(value));
-    }
-    return table.size === 0 ? null : table;
+    return recordHeaders(decodeRecord(message));
   },
 
   property(message: RecordView, name: string): string | null {
-    const record = decodeRecord(message);
-    if (name === "timestamp")
-      return record.timestampMs < 0 ? null : `${Math.floor(record.timestampMs / 1000)}`;
-    const header = PROPERTY_HEADERS[name];
-    const value = record.headers.find(([key]) => key === header)?.[1];
-    return value === undefined || value === null ? null : (utf8Text(value) ?? null);
+    return recordProperty(decodeRecord(message), name);
   },
 
   pivot(message: RecordView): Pivot {

@@ -1,5 +1,5 @@
 // MQTT clients for tests: MQTT.js, with what it receives kept in order.
-import { connectAsync, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import { startServer } from "./broker.ts";
 
 export type Version = 3 | 4 | 5;
@@ -28,19 +28,31 @@ export class Client {
       this.received.push({ topic, payload: payload.toString(), packet });
       for (const wake of this.waiting.splice(0)) wake();
     });
-    mqtt.on("error", () => {});
   }
 
   static async connect(url: string, options: IClientOptions = {}): Promise<Client> {
     const version = options.protocolVersion ?? 5;
-    const mqtt = await connectAsync(url, {
+    const mqtt = connect(url, {
       reconnectPeriod: 0,
       connectTimeout: 5000,
       protocolVersion: version,
       ...(version === 3 && { protocolId: "MQIsdp" }),
       ...options,
     });
-    return new Client(mqtt);
+    // At once: what waits for a session comes right behind its CONNACK.
+    const client = new Client(mqtt);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        mqtt.once("connect", () => resolve());
+        mqtt.once("error", reject);
+        mqtt.once("close", () => reject(new Error("closed")));
+      });
+    } catch (error) {
+      mqtt.end(true);
+      throw error;
+    }
+    mqtt.on("error", () => {});
+    return client;
   }
 
   /** Resolves when `count` messages have come since the start. */

@@ -74,7 +74,9 @@ export class ServerScramExchange implements ScramExchange {
   private prove(state: State & { at: "final" }, text: string): string {
     const { user, verifier, transcript } = state;
     const { binding, nonce, proof, withoutProof } = parseFinal(user, text);
-    if (nonce !== state.nonce) throw refused(user, "nonce differs");
+    // Clients in the field (older librdkafka) put their own part in front once more. It is signed with
+    // the rest, and what counts is that it ends with what was made here.
+    if (!nonce.endsWith(state.nonce)) throw refused(user, "nonce differs");
     if (Buffer.from(binding, "base64").toString() !== state.gs2Header) {
       throw refused(user, "channel binding differs");
     }

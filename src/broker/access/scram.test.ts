@@ -82,6 +82,21 @@ describe("the exchange of RFC 7677 section 3", () => {
     expect(exchange.user).toBeNull();
   });
 
+  it("takes the nonce of a client that puts its own part in front twice", async () => {
+    const access = { ...source };
+    const doubled = new ServerScramExchange(SHA256, access, "server");
+    const challenge = await send(doubled, "n,,n=user,r=client");
+    expect(challenge).toMatch(/^r=clientserver,/);
+    const withoutProof = "c=biws,r=clientclientserver";
+    const salted = pbkdf2Sync("pencil", salt, 4096, 32, "sha256");
+    const clientKey = createHmac("sha256", salted).update("Client Key").digest();
+    const storedKey = createHash("sha256").update(clientKey).digest();
+    const transcript = `n=user,r=client,${challenge},${withoutProof}`;
+    const signature = createHmac("sha256", storedKey).update(transcript).digest();
+    const proof = Buffer.from(clientKey.map((byte, i) => byte ^ signature[i]!)).toString("base64");
+    expect(await send(doubled, `${withoutProof},p=${proof}`)).toMatch(/^v=/);
+  });
+
   it("is worthless once the password has changed", async () => {
     await send(exchange, FIRST);
     source = Object.assign(source, { verifier: () => ({ ...verifier }) });

@@ -32,7 +32,15 @@ function open(): void {
   groups = new Groups({
     meta,
     clock,
-    streams: { idOf: (_namespace, stream) => streams.get(stream) ?? null },
+    streams: {
+      in: () => ({
+        find: (name) => {
+          const id = streams.get(name);
+          return id === undefined ? null : { id, name, partitions: 1 };
+        },
+        all: () => [],
+      }),
+    },
     newId: () => `${++ids}`,
   });
   space = groups.space("/");

@@ -1,8 +1,12 @@
 import type { Deadlines } from "../../base/deadlines.ts";
+import { AssignedGroup, type AssignedHost, JOIN_EPOCH, refusedHeartbeat } from "./assigned-group.ts";
 import { ClassicGroup, type ClassicHost, refusedJoin, refusedSync } from "./classic-group.ts";
 import { type Offset, type OffsetRecords, Offsets } from "./offsets.ts";
 import type { GroupRecord, GroupStore } from "./store.ts";
+import { type StreamDirectory, Subscriptions } from "./subscriptions.ts";
 import type {
+  AssignedHeartbeat,
+  AssignedResult,
   FetchedOffset,
   GroupControl,
   GroupListing,
@@ -23,8 +27,7 @@ import type {
 
 /** What groups need to know of the streams that they read. */
 export interface StreamNames {
-  /** 32 hex digits, or null when there is no such stream. */
-  idOf(namespace: string, stream: string): string | null;
+  in(namespace: string): StreamDirectory;
 }
 
 export interface GroupParts {
@@ -42,7 +45,7 @@ class Group {
   readonly name: string;
   readonly offsets: Offsets;
   /** Null: nobody has ever joined; it only keeps offsets. */
-  members: ClassicGroup | null = null;
+  members: ClassicGroup | AssignedGroup | null = null;
 
   constructor(name: string, records: OffsetRecords) {
     this.name = name;
@@ -60,19 +63,27 @@ export class GroupSpace implements GroupControl {
   private readonly parts: GroupParts;
   private readonly records: OffsetRecords;
   private readonly groups = new Map<string, Group>();
+  private readonly streams: StreamDirectory;
   private readonly host: ClassicHost;
+  private readonly assignedHost: AssignedHost;
 
   constructor(namespace: string, parts: GroupParts) {
     this.namespace = namespace;
     this.parts = parts;
     this.records = parts.store.records(namespace);
+    this.streams = parts.streams.in(namespace);
+    const { deadlines, settings, newId, now } = parts;
     this.host = {
-      deadlines: parts.deadlines,
-      settings: parts.settings,
-      newId: parts.newId,
-      now: parts.now,
+      ...{ deadlines, settings, newId, now },
       save: (group, done) => {
         this.save(group.name, { kind: "classic", classic: group.snapshot() }, done);
+      },
+    };
+    this.assignedHost = {
+      ...{ deadlines, settings, now },
+      subscriptions: new Subscriptions(this.streams),
+      save: (group, done) => {
+        this.save(group.name, { kind: group.kind, assigned: group.snapshot() }, done);
       },
     };
   }
@@ -81,8 +92,10 @@ export class GroupSpace implements GroupControl {
 
   join(name: string, request: JoinRequest, done: (result: JoinResult) => void): void {
     const { memberId } = request;
-    let members = this.groups.get(name)?.members ?? null;
+    const known = this.groups.get(name)?.members ?? null;
+    let members = known instanceof ClassicGroup ? known : null;
     if (name === "") done(refusedJoin("group-name-invalid", memberId));
+    else if (known !== null && members === null && !known.vacant) done(refusedJoin("group-kind", memberId));
     else if (members === null && memberId !== "") done(refusedJoin("member-unknown", memberId));
     else {
       members ??= new ClassicGroup(name, this.host);
@@ -92,20 +105,43 @@ export class GroupSpace implements GroupControl {
     }
   }
 
+  assignedHeartbeat(
+    name: string,
+    kind: "assigned" | "share",
+    request: AssignedHeartbeat,
+    done: (result: AssignedResult) => void,
+  ): void {
+    const known = this.groups.get(name)?.members ?? null;
+    let members = known instanceof AssignedGroup && known.kind === kind ? known : null;
+    const refusal =
+      name === ""
+        ? "group-name-invalid"
+        : members !== null
+          ? null
+          : this.newGroupRefusal(known, request.epoch);
+    if (refusal !== null) done(refusedHeartbeat(refusal, request.memberId));
+    else {
+      members ??= new AssignedGroup(name, kind, this.assignedHost);
+      members.heartbeat(request, done);
+      if (!members.vacant || members === known) this.obtain(name).members = members;
+    }
+  }
+
   sync(name: string, request: SyncRequest, done: (result: SyncResult) => void): void {
-    const members = this.groups.get(name)?.members ?? null;
+    const members = this.classic(name);
     if (members === null) done(refusedSync(name === "" ? "group-name-invalid" : "member-unknown"));
     else members.sync(request, done);
   }
 
   heartbeat(name: string, claim: MemberClaim): GroupRefusal | null {
-    const members = this.groups.get(name)?.members ?? null;
+    const members = this.classic(name);
     if (members === null) return name === "" ? "group-name-invalid" : "member-unknown";
     return members.heartbeat(claim);
   }
 
   leave(name: string, leaving: readonly LeavingMember[]): readonly (GroupRefusal | null)[] {
     const members = this.groups.get(name)?.members ?? null;
+    if (members instanceof AssignedGroup) return members.putOut(leaving);
     if (members !== null) return members.leave(leaving);
     return leaving.map(() => (name === "" ? "group-name-invalid" : "member-unknown"));
   }
@@ -143,6 +179,8 @@ export class GroupSpace implements GroupControl {
 
   fetchOffsets(name: string, query: OffsetQuery): OffsetAnswer {
     const group = this.groups.get(name);
+    const refusal = fetchRefusal(group?.members ?? null, query.claim);
+    if (refusal !== null) return { refusal, offsets: [] };
     const wanted: Iterable<PartitionName> =
       query.partitions ?? (group === undefined ? [] : known(group.offsets));
     const offsets = Array.from(wanted, ({ stream, partition }) =>
@@ -180,10 +218,12 @@ export class GroupSpace implements GroupControl {
   }
 
   list(): GroupListing[] {
-    return Array.from(this.groups.values(), (group) => {
-      const { name, kind, state, protocolType } = viewOf(group);
-      return { name, kind, state, protocolType };
-    });
+    return Array.from(this.groups.values(), ({ name, members }) => ({
+      name,
+      kind: members?.kind ?? "classic",
+      state: members?.state ?? "empty",
+      protocolType: members instanceof ClassicGroup ? members.protocolType : "",
+    }));
   }
 
   delete(name: string, done: (refusal: GroupRefusal | null) => void): void {
@@ -214,9 +254,16 @@ export class GroupSpace implements GroupControl {
   // --- starting -------------------------------------------------------------------------------
 
   restoreGroup(name: string, record: GroupRecord): void {
-    const members = new ClassicGroup(name, this.host);
-    members.restore(record.classic);
-    this.obtain(name).members = members;
+    const group = this.obtain(name);
+    if (record.kind === "classic") {
+      const members = new ClassicGroup(name, this.host);
+      members.restore(record.classic);
+      group.members = members;
+    } else {
+      const members = new AssignedGroup(name, record.kind, this.assignedHost);
+      members.restore(record.assigned);
+      group.members = members;
+    }
   }
 
   /** The group's offsets, to put what was stored into. */
@@ -253,6 +300,16 @@ export class GroupSpace implements GroupControl {
     return group;
   }
 
+  private classic(name: string): ClassicGroup | null {
+    const members = this.groups.get(name)?.members ?? null;
+    return members instanceof ClassicGroup ? members : null;
+  }
+
+  /** A group of this kind is not there: may it be made, in place of an empty one of another kind? */
+  private newGroupRefusal(known: Group["members"], epoch: number): GroupRefusal | null {
+    return epoch !== JOIN_EPOCH || (known !== null && !known.vacant) ? "group-not-found" : null;
+  }
+
   private remove(group: Group): void {
     group.members?.destroy();
     group.offsets.clear();
@@ -267,20 +324,21 @@ export class GroupSpace implements GroupControl {
 
   private commitRefusal(name: string, claim: MemberClaim, transactional: boolean): GroupRefusal | null {
     const members = this.groups.get(name)?.members ?? null;
+    if (members?.kind === "share" && !members.vacant) return "group-not-found";
     if (members !== null) return members.checkCommit(claim, transactional);
     return claim.generation < 0 ? null : "generation-stale";
   }
 
   private offsetRefusal({ stream, metadata }: OffsetCommit): GroupRefusal | null {
-    const { streams, settings } = this.parts;
-    if (streams.idOf(this.namespace, stream) === null) return "partition-unknown";
+    const { settings } = this.parts;
+    if (this.streams.find(stream) === null) return "partition-unknown";
     return Buffer.byteLength(metadata) > settings.offsetMetadataBytesMax ? "metadata-too-large" : null;
   }
 
   private offsetOf({ stream, offset, epoch, metadata, retentionMs }: OffsetCommit): Offset {
     const committedAtMs = this.parts.now();
     const expiresAtMs = retentionMs < 0 ? -1 : committedAtMs + retentionMs;
-    const streamId = this.parts.streams.idOf(this.namespace, stream) as string;
+    const streamId = this.streams.find(stream)?.id ?? "";
     return { offset, epoch, metadata, committedAtMs, expiresAtMs, streamId };
   }
 
@@ -293,11 +351,7 @@ export class GroupSpace implements GroupControl {
     const refusal =
       decidedOnly && group?.offsets.isUndecided(stream, partition) === true ? "offset-undecided" : null;
     const known = group?.offsets.get(stream, partition) ?? null;
-    if (
-      refusal !== null ||
-      known === null ||
-      known.streamId !== this.parts.streams.idOf(this.namespace, stream)
-    ) {
+    if (refusal !== null || known === null || known.streamId !== this.streams.find(stream)?.id) {
       return { stream, partition, refusal, offset: -1, epoch: -1, metadata: "" };
     }
     const { offset, epoch, metadata } = known;
@@ -305,8 +359,8 @@ export class GroupSpace implements GroupControl {
   }
 
   private isOver({ members }: Group, stream: string, offset: Offset, now: number): boolean {
-    const { settings, streams } = this.parts;
-    if (streams.idOf(this.namespace, stream) !== offset.streamId) return true;
+    const { settings } = this.parts;
+    if (this.streams.find(stream)?.id !== offset.streamId) return true;
     if (members !== null && members.state !== "empty" && members.reads(stream) !== false) return false;
     if (offset.expiresAtMs >= 0) return now >= offset.expiresAtMs;
     const unusedSince = members?.state === "empty" ? members.emptySinceMs : 0;
@@ -317,6 +371,11 @@ export class GroupSpace implements GroupControl {
 function viewOf({ name, members }: Group): GroupView {
   if (members !== null) return members.describe();
   return { kind: "classic", name, state: "empty", protocolType: "", protocol: "", members: [] };
+}
+
+function fetchRefusal(members: Group["members"], claim: MemberClaim | null): GroupRefusal | null {
+  if (claim === null || !(members instanceof AssignedGroup) || members.kind === "share") return null;
+  return members.checkFetch(claim);
 }
 
 /** Offsets of a group whose members read nobody knows what are left alone. */

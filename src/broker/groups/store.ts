@@ -1,4 +1,5 @@
 import type { MetaStore } from "../../engine/engine.ts";
+import type { AssignedSnapshot } from "./assigned-group.ts";
 import type { ClassicSnapshot } from "./classic-group.ts";
 import type { Offset, OffsetRecords } from "./offsets.ts";
 
@@ -25,7 +26,9 @@ export interface StoredGroup {
   readonly record: GroupRecord;
 }
 
-export type GroupRecord = { readonly kind: "classic"; readonly classic: ClassicSnapshot };
+export type GroupRecord =
+  | { readonly kind: "classic"; readonly classic: ClassicSnapshot }
+  | { readonly kind: "assigned" | "share"; readonly assigned: AssignedSnapshot };
 
 export interface StoredOffset {
   readonly namespace: string;

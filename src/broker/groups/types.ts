@@ -131,6 +131,64 @@ export interface ClassicView {
   readonly members: readonly MemberView[];
 }
 
+// --- groups that the broker divides -----------------------------------------------------------
+
+export interface StreamPartitions {
+  readonly streamId: string;
+  readonly partitions: readonly number[];
+}
+
+export interface AssignedHeartbeat extends MemberCaller {
+  readonly memberId: string;
+  /** 0: joins; -1: leaves; -2: a static member leaves and will be back. */
+  readonly epoch: number;
+  readonly instanceId: string | null;
+  readonly rack: string | null;
+  /** For giving up partitions; -1, like null below: as before. */
+  readonly rebalanceTimeoutMs: number;
+  readonly sessionTimeoutMs: number;
+  readonly streams: readonly string[] | null;
+  /** A regular expression for more streams; "": none any more. */
+  readonly pattern: string | null;
+  readonly assignor: string | null;
+  /** What the member has. */
+  readonly owned: readonly StreamPartitions[] | null;
+  /** It says everything, and wants to be told everything. */
+  readonly full: boolean;
+  /** What a pattern may find for its user. */
+  readonly visible: (stream: string) => boolean;
+}
+
+export interface AssignedResult {
+  readonly refusal: GroupRefusal | null;
+  readonly memberId: string;
+  readonly epoch: number;
+  /** Null: as before. */
+  readonly assignment: readonly StreamPartitions[] | null;
+}
+
+export type AssignedState = "empty" | "reconciling" | "stable";
+
+export interface AssignedMemberView extends MemberCaller {
+  readonly id: string;
+  readonly instanceId: string | null;
+  readonly rack: string | null;
+  readonly epoch: number;
+  readonly streams: readonly string[];
+  readonly pattern: string | null;
+  readonly assigned: readonly StreamPartitions[];
+  readonly target: readonly StreamPartitions[];
+}
+
+export interface AssignedView {
+  readonly kind: "assigned" | "share";
+  readonly name: string;
+  readonly state: AssignedState;
+  readonly epoch: number;
+  readonly assignor: string;
+  readonly members: readonly AssignedMemberView[];
+}
+
 /** Bounds and waits of all groups. */
 export interface GroupSettings {
   readonly sessionTimeoutMsMin: number;
@@ -200,14 +258,16 @@ export interface OffsetAnswer {
 
 // --- management -------------------------------------------------------------------------------
 
-export type GroupKind = "classic";
+/** Members divide the work among themselves; the broker does; or all share all of it. */
+export type GroupKind = "classic" | "assigned" | "share";
 
-export type GroupView = ClassicView;
+export type GroupView = ClassicView | AssignedView;
 
 export interface GroupListing {
   readonly name: string;
   readonly kind: GroupKind;
-  readonly state: ClassicState;
+  readonly state: ClassicState | AssignedState;
+  /** Of a classic group; else "". */
   readonly protocolType: string;
 }
 
@@ -219,6 +279,13 @@ export interface GroupControl {
   join(group: string, request: JoinRequest, done: (result: JoinResult) => void): void;
   sync(group: string, request: SyncRequest, done: (result: SyncResult) => void): void;
   heartbeat(group: string, claim: MemberClaim): GroupRefusal | null;
+  /** Everything that a member of a group which the broker divides ever says. Answered when it is durable. */
+  assignedHeartbeat(
+    group: string,
+    kind: "assigned" | "share",
+    request: AssignedHeartbeat,
+    done: (result: AssignedResult) => void,
+  ): void;
   leave(group: string, members: readonly LeavingMember[]): readonly (GroupRefusal | null)[];
 
   /** `done` is called when everything is durable, with one answer for each. */

@@ -6,13 +6,20 @@ import type { ConsumeOptions, ConsumerHandle, ConsumerSink } from "../types.ts";
 import type { Partition } from "./partition.ts";
 import type { StreamFilter, StreamPlace } from "./place.ts";
 import { CURSOR_END, CURSOR_RECORD, StreamCursor } from "./stream-cursor.ts";
-import type { StreamQueue, StreamQueueContext } from "./stream-queue.ts";
-import type { OffsetWaiter } from "./types.ts";
+import type { StreamQueueContext } from "./stream-queue-context.ts";
+import type { OffsetWaiter, StreamHandle } from "./types.ts";
 
 /** Records one consumer is given before others have their turn. */
 const PUMP_RECORDS_MAX = 512;
 /** Header by which publishers let consumers choose. */
 const FILTER_HEADER = "x-stream-filter-value";
+
+/** Where a consumer reads. */
+export interface ConsumedStream {
+  readonly name: string;
+  readonly stream: StreamHandle;
+  removeConsumer(consumer: StreamConsumer): void;
+}
 
 /**
  * A consumer that reads a stream as if it were a queue. Each has a place of its own; what it settles
@@ -23,7 +30,7 @@ export class StreamConsumer implements ConsumerHandle, Holder, SettleTarget, Off
   unsettled = 0;
   readonly tag: string;
   private readonly context: StreamQueueContext;
-  private readonly source: StreamQueue;
+  private readonly source: ConsumedStream;
   private readonly options: ConsumeOptions;
   private readonly sink: ConsumerSink;
   private readonly ledger: Ledger;
@@ -37,7 +44,7 @@ export class StreamConsumer implements ConsumerHandle, Holder, SettleTarget, Off
 
   constructor(
     context: StreamQueueContext,
-    source: StreamQueue,
+    source: ConsumedStream,
     options: ConsumeOptions,
     filter: StreamFilter | null,
     sink: ConsumerSink,

@@ -1,14 +1,10 @@
-import type { Clock } from "../../base/clock.ts";
 import { BrokerError } from "../../base/errors.ts";
-import type { Logger } from "../../base/logger.ts";
-import type { Task, Turn } from "../../base/turn.ts";
-import type { RecordReader, RecordReaders } from "../../message/reader.ts";
+import type { Task } from "../../base/turn.ts";
+import type { RecordReader } from "../../message/reader.ts";
 import { RecordView } from "../../message/record.ts";
 import { recordOfMessage } from "../../message/stream-record.ts";
 import type { Ledger } from "../ledger.ts";
 import type { PublishTarget } from "../publisher.ts";
-import type { Counters } from "../stats.ts";
-import type { CommitHold } from "../store/journal.ts";
 import type { ConsumeOptions, ConsumerSink, QueueDeclaration, QueueHandle } from "../types.ts";
 import { Gatherer } from "./gatherer.ts";
 import { partitionOf } from "./murmur2.ts";
@@ -16,21 +12,7 @@ import type { Partition } from "./partition.ts";
 import { filterOf, placeOf } from "./place.ts";
 import type { Stream } from "./stream.ts";
 import { StreamConsumer } from "./stream-consumer.ts";
-
-/** What a stream needs of the house to be a queue as well. */
-export interface StreamQueueContext {
-  readonly turn: Turn;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly counters: Counters;
-  readonly readers: RecordReaders;
-  /** Where a message in memory lies. */
-  view(slot: number, record: RecordView): void;
-  /** The message is not needed any more. */
-  release(slot: number): void;
-  /** Publishers wait until this is released. */
-  hold(): CommitHold;
-}
+import type { StreamQueueContext } from "./stream-queue-context.ts";
 
 /** A stream, where queues are expected: it can be published to, bound, consumed and deleted like one. */
 export class StreamQueue implements QueueHandle, PublishTarget, Task {

@@ -1,7 +1,8 @@
 import type { Table } from "../../message/values.ts";
 import type { QueueDeclaration, QueueOptions } from "../types.ts";
 import type { Stream } from "./stream.ts";
-import { StreamQueue, type StreamQueueContext } from "./stream-queue.ts";
+import { StreamQueue } from "./stream-queue.ts";
+import type { StreamQueueContext } from "./stream-queue-context.ts";
 import type { Streams } from "./streams.ts";
 import type { StreamConfig } from "./types.ts";
 

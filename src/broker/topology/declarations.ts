@@ -122,6 +122,7 @@ const COMPARED: Readonly<Record<keyof QueueOptions, true>> = {
   ageMaxMs: true,
   segmentBytesMax: true,
   partitions: true,
+  transientBytesMax: true,
 };
 const COMPARED_OPTIONS = Object.keys(COMPARED) as (keyof QueueOptions)[];
 

@@ -72,7 +72,13 @@ let space: TransactionSpace;
 function open(): void {
   coordinator?.stop();
   groups?.stop();
-  groups = new Groups({ meta, clock, streams: { idOf: () => "ab".repeat(16) } });
+  groups = new Groups({
+    meta,
+    clock,
+    streams: {
+      in: () => ({ find: (name) => ({ id: "ab".repeat(16), name, partitions: 1 }), all: () => [] }),
+    },
+  });
   coordinator = new TransactionCoordinator({
     meta,
     clock,

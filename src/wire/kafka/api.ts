@@ -110,7 +110,10 @@ export interface Peer {
   close(): void;
 }
 
-/** Takes frames without a header, and answers with such. The bytes are valid during the call only. */
+/**
+ * Takes frames without a header, and answers with such, each behind its size. The bytes are valid during the
+ * call only.
+ */
 export interface BareFrames {
   frame(bytes: Uint8Array, start: number, end: number, send: (frame: Uint8Array) => void): void;
 }

@@ -344,6 +344,8 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     if (!this.live) return;
     this.live = false;
     this.answers.close();
+    // Whoever does not read does not see either that the client has gone.
+    if (this.holds > 0) this.transport.resumeReading();
     this.transport.end();
   }
 }

@@ -30,7 +30,7 @@ export class MqttAcceptor implements ConnectionAcceptor, Host {
 
   constructor(context: ProtocolContext<MqttSettings>) {
     this.context = context;
-    this.translator = new Translator(context.readers);
+    this.translator = new Translator(context.readers, context.broker.counters);
     this.alarm = { reason: context.broker.alarm };
     context.broker.addAlarmListener(this.alarmListener);
     // Sessions expire and wills fall due whether anybody connects or not.

@@ -62,7 +62,10 @@ export class MqttConnection implements ConnectionHandler {
       this.readEarly();
       return end;
     }
-    return this.guarded(bytes, start, end);
+    const consumed = this.guarded(bytes, start, end);
+    if (this.waits === 0 || consumed === end) return consumed;
+    this.early = Buffer.from(bytes.subarray(consumed, end));
+    return end;
   }
 
   /** What is left over stays in front until a read has taken it all. */

@@ -1,12 +1,12 @@
 import { isUtf8 } from "node:buffer";
-import type { StoredMessage } from "../../broker/index.ts";
+import type { Counters, StoredMessage } from "../../broker/index.ts";
 import type { Pivot, ReplyAddress } from "../../message/pivot.ts";
 import type { RecordReaders } from "../../message/reader.ts";
 import { ORIGIN_MQTT } from "../../message/record.ts";
 import type { TypedValue } from "../../message/values.ts";
 import { type Properties, propertyBlock } from "./codec/properties.ts";
 import { Content, nativeBytes } from "./message.ts";
-import { swapSeparators, topicOfQueue } from "./topic.ts";
+import { SYS_PREFIX, swapSeparators, topicOfQueue } from "./topic.ts";
 
 const TEXT_BYTES_MAX = 65_535;
 const EMPTY = new Uint8Array(0);
@@ -14,17 +14,22 @@ const EMPTY = new Uint8Array(0);
 /** Stored messages as MQTT content: those that came in by MQTT as they are, others through their pivot. */
 export class Translator {
   private readonly readers: RecordReaders;
+  private readonly counters: Counters;
   private readonly content = new Content();
   /** The last message that was translated: it may go to thousands. */
   private readonly translated = new Content();
   private translatedId = 0;
   private translatable = false;
 
-  constructor(readers: RecordReaders) {
+  constructor(readers: RecordReaders, counters: Counters) {
     this.readers = readers;
+    this.counters = counters;
   }
 
-  /** Null for a message that MQTT cannot name: one whose topic would be a wildcard, or nothing. */
+  /**
+   * Null for a message that MQTT cannot name, which is counted: one whose topic would be a wildcard, or nothing, or
+   * one of the broker's own.
+   */
   contentOf(message: StoredMessage): Content | null {
     const { record } = message;
     // What the broker has moved (dead letters) has another routing than it was published with.
@@ -36,12 +41,14 @@ export class Translator {
       this.translatedId = message.id;
       this.translatable = this.translate(message);
     }
-    return this.translatable ? this.translated : null;
+    if (this.translatable) return this.translated;
+    this.counters.dropped.untranslatable++;
+    return null;
   }
 
   private translate({ record }: StoredMessage): boolean {
     const topic = swapSeparators(record.routingKey());
-    if (topic === "" || /[+#\0]/.test(topic) || Buffer.byteLength(topic) > TEXT_BYTES_MAX) return false;
+    if (!isText(topic) || isUnspeakable(topic)) return false;
     const parts = {
       qos: record.persistent ? 1 : 0,
       retain: false,
@@ -94,6 +101,11 @@ export function propertiesOf(pivot: Pivot): Properties {
 function responseTopic({ kind, name }: ReplyAddress): string | null {
   const topic = kind === "queue" ? topicOfQueue(name) : swapSeparators(name);
   return isText(topic) && !/[+#]/.test(topic) && topic !== "" ? topic : null;
+}
+
+/** No topic name (4.7.3), or one that only the broker writes. */
+function isUnspeakable(topic: string): boolean {
+  return topic === "" || /[+#]/.test(topic) || topic === SYS_PREFIX || topic.startsWith(`${SYS_PREFIX}/`);
 }
 
 function isText(text: string): boolean {

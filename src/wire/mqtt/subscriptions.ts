@@ -16,7 +16,9 @@ import { type Filter, parseFilter, SYS_PREFIX } from "./topic.ts";
 
 const NO_ARGUMENTS: Table = new Map();
 /** QoS 0 that waits for a connection that does not read. */
-const VOLATILE_LENGTH_MAX = 10_000;
+const VOLATILE_LENGTH_MAX = 1000;
+/** QoS 0 that waits behind QoS 1 and 2, or for the client's window. */
+const TRANSIENT_BYTES_MAX = 1024 * 1024;
 
 /** The queues, bindings and consumers of one connected client. */
 export class Subscriptions implements SysWatcher {
@@ -41,19 +43,29 @@ export class Subscriptions implements SysWatcher {
   /** Takes up what a session is subscribed to that was there before. @throws BrokerError */
   resume(): void {
     const { session } = this.link;
-    let own = session.durable && session.releasing.size > 0;
+    // Also without a subscription: what was begun is brought to its end [MQTT-3.10.4-3].
+    if (session.durable && this.hasOwn()) this.ownName();
     for (const subscription of session.filters.all()) {
       const { filter, qos } = subscription;
       if (filter.share !== null) this.consumeShared(subscription);
       else if (isSys(filter)) this.link.sys.watch(this);
       else if (qos === 0) bindFilter(this.broker, this.volatileName(), filter.pattern);
-      else own = true;
+      else this.ownName();
     }
-    if (own) this.ownName();
     for (const text of session.unfed) {
       const subscription = session.filters.get(text);
       if (subscription === undefined) session.feeding(text, false);
       else this.feed(subscription);
+    }
+  }
+
+  private hasOwn(): boolean {
+    try {
+      this.broker.queueCheck(ownQueue(this.link.session.clientId));
+      return true;
+    } catch (error) {
+      if (error instanceof BrokerError && error.code === "queue-not-found") return false;
+      throw error;
     }
   }
 
@@ -120,7 +132,7 @@ export class Subscriptions implements SysWatcher {
       durable,
       exclusive: !durable,
       autoDelete: false,
-      options: {},
+      options: { transientBytesMax: TRANSIENT_BYTES_MAX },
       arguments: NO_ARGUMENTS,
     });
     this.ownSink = this.subscriber.consume(name, "own", null);
@@ -155,7 +167,7 @@ export class Subscriptions implements SysWatcher {
         durable: true,
         exclusive: false,
         autoDelete: false,
-        options: {},
+        options: { transientBytesMax: TRANSIENT_BYTES_MAX },
         arguments: NO_ARGUMENTS,
       });
       if (first) bindFilter(this.broker, name, filter.pattern);

@@ -112,14 +112,14 @@ function decode(part: string, text: string): string {
 }
 
 function encode(part: string): string {
-  return part.replace(/[%/]/g, (character) => (character === "/" ? "%2F" : "%25"));
+  return /[%/\0]/.test(part) ? part.replace(/[%/\0]/g, encodeURIComponent) : part;
 }
 
 /** The destination of a message by where it was published. */
 export function destinationOf(exchange: string, key: string, dialect: Dialect): string {
   if (dialect === "activemq") {
-    if (exchange === TOPIC_EXCHANGE) return `/topic/${key}`;
-    return `/queue/${key}`;
+    const name = key.replaceAll("\0", "%00");
+    return exchange === TOPIC_EXCHANGE ? `/topic/${name}` : `/queue/${name}`;
   }
   if (exchange === "") return `/queue/${encode(key)}`;
   if (exchange === TOPIC_EXCHANGE) return `/topic/${encode(key)}`;

@@ -80,7 +80,7 @@ function properties(lines: readonly [string, string][], dialect: Dialect): Prope
 export function headersOf(pivot: Pivot, dialect: Dialect): [string, string][] {
   const lines: [string, string][] = [];
   const add = (name: string, value: string | number | undefined): void => {
-    if (value !== undefined) lines.push([name, `${value}`]);
+    if (value !== undefined && isHeader(name, `${value}`)) lines.push([name, `${value}`]);
   };
   add("content-type", pivot.contentType);
   add("content-encoding", pivot.contentEncoding);
@@ -98,8 +98,23 @@ export function headersOf(pivot: Pivot, dialect: Dialect): [string, string][] {
   add("app-id", pivot.appId);
   if (pivot.key !== undefined) add("x-key", utf8Text(pivot.key));
   if (pivot.body === null) add("x-tombstone", "true");
-  for (const [name, typed] of pivot.headers) add(name, valueText(typed));
+  for (const [name, typed] of pivot.headers) if (!SERVER_HEADERS.has(name)) add(name, valueText(typed));
   return lines;
+}
+
+/** What the broker says itself: who else said it must not be believed. */
+const SERVER_HEADERS: ReadonlySet<string> = new Set([
+  "subscription",
+  "destination",
+  "message-id",
+  "ack",
+  "redelivered",
+  "content-length",
+]);
+
+/** A name needs a character; a NUL would be the end of the frame for many a client. */
+function isHeader(name: string, value: string): boolean {
+  return name !== "" && !name.includes("\0") && !value.includes("\0");
 }
 
 /** What the broker itself has to say about a message. */

@@ -78,7 +78,9 @@ export class StompContent {
   linesFor(version: Version, without: ReadonlySet<string>): Buffer {
     let lines = "";
     for (const [name, value] of this.headers()) {
-      if (!without.has(name)) lines += `${encodeValue(name, version)}:${encodeValue(value, version)}\n`;
+      const isSayable = version !== 0 || !name.includes(":");
+      if (isSayable && !without.has(name))
+        lines += `${encodeValue(name, version)}:${encodeValue(value, version)}\n`;
     }
     return Buffer.from(lines);
   }

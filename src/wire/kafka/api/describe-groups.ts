@@ -1,19 +1,12 @@
-import type { ClassicState, GroupView } from "../../../broker/index.ts";
+import type { ClassicView } from "../../../broker/index.ts";
 import { defineHandler } from "../api.ts";
 import { CODES } from "../errors.ts";
+import { STATE_NAMES } from "../group-names.ts";
 import { allowedOperations } from "../operations.ts";
 import { describeGroups } from "../schemas/describe-groups.ts";
 
 /** From here on a group that is not there is an error; before, it is dead. */
 const FIRST_WITH_NOT_FOUND = 6;
-
-export const STATE_NAMES: Readonly<Record<ClassicState, string>> = {
-  empty: "Empty",
-  preparing: "PreparingRebalance",
-  completing: "CompletingRebalance",
-  stable: "Stable",
-  dead: "Dead",
-};
 
 export const describeGroupsHandler = defineHandler({
   api: describeGroups,
@@ -27,7 +20,7 @@ export const describeGroupsHandler = defineHandler({
           ? allowedOperations(peer.rights, "group", groupId)
           : undefined;
         const view = groups.describe(groupId);
-        if (view === null) return { ...missing(groupId, version), authorizedOperations };
+        if (view?.kind !== "classic") return { ...missing(groupId, version), authorizedOperations };
         return { ...described(view), authorizedOperations };
       }),
     };
@@ -40,7 +33,7 @@ function missing(groupId: string, version: number) {
   return { groupId, groupState: STATE_NAMES.dead, errorCode: CODES.GROUP_ID_NOT_FOUND, errorMessage };
 }
 
-function described({ name, state, protocolType, protocol, members }: GroupView) {
+function described({ name, state, protocolType, protocol, members }: ClassicView) {
   return {
     groupId: name,
     groupState: STATE_NAMES[state],

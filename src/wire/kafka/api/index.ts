@@ -3,6 +3,8 @@ import { addOffsetsToTxnHandler } from "./add-offsets-to-txn.ts";
 import { addPartitionsToTxnHandler } from "./add-partitions-to-txn.ts";
 import { ADMINISTRATION } from "./administration.ts";
 import { apiVersionsHandler } from "./api-versions.ts";
+import { consumerGroupDescribeHandler } from "./consumer-group-describe.ts";
+import { consumerGroupHeartbeatHandler } from "./consumer-group-heartbeat.ts";
 import { deleteGroupsHandler } from "./delete-groups.ts";
 import { deleteRecordsHandler } from "./delete-records.ts";
 import { describeClusterHandler } from "./describe-cluster.ts";
@@ -34,6 +36,8 @@ export const HANDLERS: readonly AnyHandler[] = [
   addOffsetsToTxnHandler,
   addPartitionsToTxnHandler,
   apiVersionsHandler,
+  consumerGroupDescribeHandler,
+  consumerGroupHeartbeatHandler,
   deleteGroupsHandler,
   deleteRecordsHandler,
   describeClusterHandler,

@@ -1,6 +1,6 @@
 import { defineHandler } from "../api.ts";
+import { KIND_NAMES, STATE_NAMES } from "../group-names.ts";
 import { listGroups } from "../schemas/list-groups.ts";
-import { STATE_NAMES } from "./describe-groups.ts";
 
 export const listGroupsHandler = defineHandler({
   api: listGroups,
@@ -11,7 +11,9 @@ export const listGroupsHandler = defineHandler({
       .list()
       .filter(({ name }) => peer.rights.may("describe", "group", name))
       .map(({ name, kind, state, protocolType }) => {
-        return { groupId: name, protocolType, groupState: STATE_NAMES[state], groupType: kind };
+        const groupType = KIND_NAMES[kind];
+        const shownType = kind === "classic" ? protocolType : groupType;
+        return { groupId: name, protocolType: shownType, groupState: STATE_NAMES[state], groupType };
       });
     return {
       groups: all.filter(

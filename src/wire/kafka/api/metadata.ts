@@ -9,6 +9,7 @@ import { brokerConfigs } from "../configs/broker-configs.ts";
 import { durable } from "../durable.ts";
 import { CODES, codeOf } from "../errors.ts";
 import { allowedOperations, OPERATIONS_UNASKED } from "../operations.ts";
+import { queueRoute } from "../queue-topic.ts";
 import { metadata } from "../schemas/metadata.ts";
 
 type Topic = NonNullable<Response<typeof metadata>["topics"]>[number];
@@ -58,7 +59,10 @@ class MetadataAnswer {
     const { topics } = this.request;
     // Version 0 has no null: there an empty list means all.
     if (topics === null || (this.version === 0 && topics.length === 0)) return this.all();
-    return topics.map(({ name, topicId }) => (name === null ? this.byId(topicId) : this.byName(name)));
+    // Kafka's own client sends an empty name beside an id.
+    return topics.map(({ name, topicId }) =>
+      name === null || topicId !== ZERO_UUID ? this.byId(topicId) : this.byName(name),
+    );
   }
 
   private all(): Topic[] {
@@ -81,6 +85,7 @@ class MetadataAnswer {
     if (!rights.may("describe", "stream", name)) return failed(CODES.TOPIC_AUTHORIZATION_FAILED);
     const stream = session.streams.find(name);
     if (stream !== null) return this.described(stream);
+    if (typeof queueRoute(this.peer, name) !== "number") return this.onePartition(name);
     if (!LEGAL_NAME.test(name)) return failed(CODES.INVALID_TOPIC_EXCEPTION);
     const { autoCreateTopics, partitionsDefault } = brokerConfigs(this.node);
     if (!autoCreateTopics || !this.request.allowAutoTopicCreation)
@@ -101,6 +106,20 @@ class MetadataAnswer {
       const code = error.code === "stream-exists" ? CODES.INVALID_TOPIC_EXCEPTION : codeOf(error);
       return failed(code);
     }
+  }
+
+  /** A queue: it is not listed, but can be written to by who knows its name. */
+  private onePartition(name: string): Topic {
+    const { nodeId } = this.node.settings;
+    const alone = [nodeId];
+    return {
+      name,
+      topicId: ZERO_UUID,
+      partitions: [
+        { partitionIndex: 0, leaderId: nodeId, leaderEpoch: 0, replicaNodes: alone, isrNodes: alone },
+      ],
+      topicAuthorizedOperations: OPERATIONS_UNASKED,
+    };
   }
 
   private described(stream: StreamHandle): Topic {

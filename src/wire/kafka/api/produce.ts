@@ -1,4 +1,4 @@
-import type { AppendRefusal, OffsetWaiter, PartitionHandle } from "../../../broker/index.ts";
+import type { AppendRefusal, OffsetWaiter } from "../../../broker/index.ts";
 import {
   ATTRIBUTES_AT,
   BATCH_MAGIC,
@@ -12,14 +12,15 @@ import type { Request, Response } from "../codec/api.ts";
 import type { ByteRange } from "../codec/reader.ts";
 import { CODES, type CodeName } from "../errors.ts";
 import { convertUp } from "../legacy/up.ts";
-import { findPartition } from "../partitions.ts";
+import { backlogOf, holdForAlarm } from "../producers.ts";
+import { type Appendable, findWritable } from "../queue-topic.ts";
 import { throttleOf } from "../quotas/throttle.ts";
 import { produce } from "../schemas/produce.ts";
 
-type Answer = Response<typeof produce>;
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Answer = Mutable<Response<typeof produce>>;
 type TopicAnswer = NonNullable<Answer["responses"]>[number];
 type PartitionAnswer = NonNullable<TopicAnswer["partitionResponses"]>[number];
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const ZSTD = 4;
 /** KIP-110: the first version whose clients know zstd. */
@@ -50,15 +51,14 @@ export const produceHandler = defineHandler({
     const work = new ProduceWork(call);
     const answer = acks === 0 || acks === 1 || acks === -1 ? work.append(request) : refuseAll(request);
     const throttle = throttleOf(call.node);
-    if (!throttle.idle) {
-      // Counted is what was sent, whatever became of it.
-      const throttleTimeMs = throttle.spend("producer_byte_rate", call, recordBytes(request));
-      if (acks !== 0) return work.whenDurable({ ...answer, throttleTimeMs });
-    }
-    if (acks !== 0) return work.whenDurable(answer);
+    // Counted is what was sent, whatever became of it.
+    if (!throttle.idle)
+      answer.throttleTimeMs = throttle.spend("producer_byte_rate", call, recordBytes(request));
+    holdForAlarm(call.peer);
+    const outcome = work.whenDurable(answer, acks !== 0);
     // Nobody is told: a client that does not wait finds out by being hung up on, and looks for the leader anew.
-    if (hasError(answer)) call.peer.close();
-    return NO_ANSWER;
+    if (acks === 0 && hasError(answer)) call.peer.close();
+    return outcome;
   },
 });
 
@@ -90,7 +90,7 @@ function hasError({ responses = [] }: Answer): boolean {
 }
 
 interface Appended {
-  readonly partition: PartitionHandle;
+  readonly partition: Appendable;
   /** Of its last record: durable when the committed offset is beyond it. */
   readonly offset: number;
   readonly answer: Mutable<PartitionAnswer>;
@@ -101,6 +101,8 @@ class ProduceWork implements OffsetWaiter {
   private readonly call: Call<typeof produce>;
   private readonly appended: Appended[] = [];
   private waiting = 0;
+  private bytes = 0;
+  /** Null: nobody waits for it. */
   private answer: Answer | null = null;
 
   constructor(call: Call<typeof produce>) {
@@ -112,7 +114,7 @@ class ProduceWork implements OffsetWaiter {
     for (const { name, partitionData } of topicData) {
       const partitionResponses: PartitionAnswer[] = [];
       for (const { index, records } of partitionData) {
-        const found = findPartition(this.call.peer, "write", name, index);
+        const found = findWritable(this.call.peer, name, index);
         partitionResponses.push(
           typeof found === "number"
             ? { index, errorCode: found, baseOffset: -1 }
@@ -124,7 +126,7 @@ class ProduceWork implements OffsetWaiter {
     return { responses };
   }
 
-  private appendTo(partition: PartitionHandle, index: number, records: ByteRange | null): PartitionAnswer {
+  private appendTo(partition: Appendable, index: number, records: ByteRange | null): PartitionAnswer {
     if (records === null || records.end - records.start === 0)
       return refused(index, "INVALID_RECORD", "no record batch");
     const { version } = this.call;
@@ -150,24 +152,29 @@ class ProduceWork implements OffsetWaiter {
       logStartOffset: partition.startOffset,
     };
     this.appended.push({ partition, offset: partition.endOffset - 1, answer });
+    this.bytes += end - start;
     return answer;
   }
 
-  whenDurable(answer: Answer): Outcome<typeof produce> {
-    this.answer = answer;
+  whenDurable(answer: Answer, isAwaited: boolean): Outcome<typeof produce> {
+    if (isAwaited) this.answer = answer;
     // One more, so that what is durable already does not answer in the middle of this.
     this.waiting = this.appended.length + 1;
     for (const { partition, offset } of this.appended) partition.wait(offset, "committed", this);
     this.waiting--;
-    if (this.waiting > 0) return LATER;
+    if (this.waiting > 0) {
+      backlogOf(this.call.peer).add(this.bytes);
+      return isAwaited ? LATER : NO_ANSWER;
+    }
     this.check();
-    return answer;
+    return isAwaited ? answer : NO_ANSWER;
   }
 
   reached(): void {
     if (--this.waiting > 0) return;
     this.check();
-    this.call.answer(this.answer as Answer);
+    if (this.answer !== null) this.call.answer(this.answer);
+    backlogOf(this.call.peer).remove(this.bytes);
   }
 
   /** Who waited is also told when a partition goes away, or its storage fails. */

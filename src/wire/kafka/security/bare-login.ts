@@ -16,7 +16,9 @@ class BareLogin implements BareFrames {
     this.login.step(bytes.slice(start, end)).then(
       ({ answer, principal }) => {
         if (principal !== null) this.peer.bareFrames = null;
-        send(answer);
+        const size = Buffer.alloc(4);
+        size.writeInt32BE(answer.length);
+        send(Buffer.concat([size, answer]));
       },
       // There is no way to say why: the connection ends, as the login sees to.
       () => {},

@@ -27,9 +27,10 @@ export class PeerLogin {
   /** Requests wait meanwhile. @throws KafkaError ILLEGAL_SASL_STATE, SASL_AUTHENTICATION_FAILED */
   async step(message: Uint8Array): Promise<Step> {
     const { login, peer } = this;
-    if (login === null) throw new KafkaError("ILLEGAL_SASL_STATE", "SaslAuthenticate without SaslHandshake");
     const release = peer.hold();
     try {
+      if (login === null)
+        throw new KafkaError("ILLEGAL_SASL_STATE", "SaslAuthenticate without SaslHandshake");
       const step = await login.step(message);
       if (step.principal !== null) this.succeed(step);
       return step;

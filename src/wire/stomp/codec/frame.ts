@@ -63,14 +63,14 @@ export class Frame {
    * @throws FrameError
    */
   read(bytes: Uint8Array, start: number, end: number, limits: FrameLimits): number {
-    let lineEnd = indexOfOctet(bytes, LF, start, end);
+    let lineEnd = endOfLine(bytes, start, end);
     if (lineEnd < 0) return this.unfinished(end - start, limits);
     this.bytes = bytes;
     this.command = text(bytes, start, withoutCr(bytes, start, lineEnd));
     this.headerCount = 0;
     let at = lineEnd + 1;
     for (;;) {
-      lineEnd = indexOfOctet(bytes, LF, at, end);
+      lineEnd = endOfLine(bytes, at, end);
       if (lineEnd < 0) return this.unfinished(end - start, limits);
       const stop = withoutCr(bytes, at, lineEnd);
       if (stop === at) break;
@@ -175,6 +175,20 @@ export function indexOfOctet(bytes: Uint8Array, octet: number, start: number, en
   return found < 0 ? -1 : near + found;
 }
 
+/**
+ * Where the line at `start` ends, or -1. The grammar would let a header have a NUL in it; a client that takes any NUL
+ * for the end of a frame would be told another frame by it. @throws FrameError
+ */
+function endOfLine(bytes: Uint8Array, start: number, end: number): number {
+  for (let i = start; i < end; i++) {
+    const octet = bytes[i] as number;
+    if (octet > LF) continue;
+    if (octet === LF) return i;
+    if (octet === 0) throw new FrameError("a NUL before the body");
+  }
+  return -1;
+}
+
 function withoutCr(bytes: Uint8Array, start: number, lineEnd: number): number {
   return lineEnd > start && bytes[lineEnd - 1] === CR ? lineEnd - 1 : lineEnd;
 }
@@ -221,7 +235,9 @@ export class FrameWriter {
     this.octet(LF);
   }
 
+  /** 1.0 has no escapes: a name that would end early is left out. */
   header(name: string, value: string, version: Version): void {
+    if (version === 0 && name.includes(":")) return;
     this.utf8(encodeValue(name, version));
     this.octet(COLON);
     this.utf8(encodeValue(value, version));

@@ -1,0 +1,294 @@
+// Groups and transactions with Kafka's own Java client: classic and cooperative groups, static members,
+// groups that the broker divides (KIP-848), share groups (KIP-932), transactions. Prints TAP.
+import java.time.Duration;
+import java.util.*;
+import java.util.concurrent.*;
+import java.util.function.*;
+import org.apache.kafka.clients.admin.*;
+import org.apache.kafka.clients.consumer.*;
+import org.apache.kafka.clients.producer.*;
+import org.apache.kafka.common.*;
+import org.apache.kafka.common.errors.*;
+import org.apache.kafka.common.serialization.*;
+
+public class Check {
+  static String bootstrap;
+  static Admin admin;
+  static int number = 0;
+  static int failed = 0;
+  static final long RUN = System.currentTimeMillis();
+
+  interface Part { void run() throws Exception; }
+
+  static void check(String name, Part part) {
+    number++;
+    try {
+      part.run();
+      System.out.println("ok " + number + " - " + name);
+    } catch (Throwable error) {
+      failed++;
+      System.out.println("not ok " + number + " - " + name);
+      System.out.println("# " + error);
+      for (StackTraceElement at : error.getStackTrace()) {
+        if (at.getClassName().startsWith("Check")) System.out.println("#   " + at);
+      }
+      for (Throwable cause = error.getCause(); cause != null; cause = cause.getCause()) System.out.println("# " + cause);
+    }
+    System.out.flush();
+  }
+
+  static void same(Object actual, Object expected) {
+    if (!Objects.equals(actual, expected)) throw new AssertionError("got " + actual + ", not " + expected);
+  }
+
+  static String topic(String name, int partitions) throws Exception {
+    String topic = name + "-" + RUN;
+    admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get();
+    return topic;
+  }
+
+  static Properties properties(Object... pairs) {
+    Properties properties = new Properties();
+    properties.put("bootstrap.servers", bootstrap);
+    properties.put("key.serializer", StringSerializer.class.getName());
+    properties.put("value.serializer", StringSerializer.class.getName());
+    properties.put("key.deserializer", StringDeserializer.class.getName());
+    properties.put("value.deserializer", StringDeserializer.class.getName());
+    for (int i = 0; i < pairs.length; i += 2) properties.put(pairs[i], String.valueOf(pairs[i + 1]));
+    return properties;
+  }
+
+  static void produce(String topic, int from, int to) throws Exception {
+    try (var producer = new KafkaProducer<String, String>(properties())) {
+      for (int i = from; i < to; i++) producer.send(new ProducerRecord<>(topic, "k" + i, "" + i));
+    }
+  }
+
+  /** A consumer in a thread of its own, which notes what it is given and what it reads. */
+  static class Member implements AutoCloseable {
+    final KafkaConsumer<String, String> consumer;
+    final Set<TopicPartition> assigned = ConcurrentHashMap.newKeySet();
+    final List<String> values = Collections.synchronizedList(new ArrayList<>());
+    volatile int revocations = 0;
+    volatile Throwable error;
+    volatile boolean running = true;
+    final Thread thread;
+
+    Member(Properties properties, java.util.function.Consumer<Member> subscribe) {
+      properties.putIfAbsent("auto.offset.reset", "earliest");
+      consumer = new KafkaConsumer<>(properties);
+      subscribe.accept(this);
+      thread = new Thread(() -> {
+        try {
+          while (running) {
+            for (var record : consumer.poll(Duration.ofMillis(50))) values.add(record.value());
+            assigned.retainAll(consumer.assignment());
+            assigned.addAll(consumer.assignment());
+          }
+        } catch (Throwable thrown) {
+          error = thrown;
+        } finally {
+          consumer.close();
+        }
+      });
+      thread.start();
+    }
+
+    Member(Properties properties, String topic) {
+      this(properties, self -> self.consumer.subscribe(List.of(topic), new ConsumerRebalanceListener() {
+        public void onPartitionsRevoked(Collection<TopicPartition> gone) { self.revocations += gone.size(); }
+        public void onPartitionsAssigned(Collection<TopicPartition> come) { }
+      }));
+    }
+
+    @Override public void close() throws Exception {
+      running = false;
+      thread.join();
+      if (error != null) throw new AssertionError("consumer failed", error);
+    }
+  }
+
+  static void until(String what, BooleanSupplier holds) throws Exception {
+    long end = System.currentTimeMillis() + 30_000;
+    while (!holds.getAsBoolean()) {
+      if (System.currentTimeMillis() > end) throw new AssertionError("never: " + what);
+      Thread.sleep(10);
+    }
+  }
+
+  static void divides(String name, Object... settings) throws Exception {
+    String topic = topic(name, 6);
+    produce(topic, 0, 600);
+    Supplier<Properties> one = () -> {
+      Properties properties = properties(settings);
+      properties.put("group.id", topic);
+      return properties;
+    };
+    Member a = new Member(one.get(), topic);
+    until("a has all", () -> a.assigned.size() == 6);
+    Member b = new Member(one.get(), topic);
+    until("each has half", () -> a.assigned.size() == 3 && b.assigned.size() == 3);
+    produce(topic, 600, 1200);
+    Member c = new Member(one.get(), topic);
+    until("each has a third", () -> a.assigned.size() == 2 && b.assigned.size() == 2 && c.assigned.size() == 2);
+    b.close();
+    until("a and c have half", () -> a.assigned.size() == 3 && c.assigned.size() == 3);
+    until("everything was read", () -> {
+      Set<String> all = new HashSet<>();
+      for (Member member : List.of(a, b, c)) synchronized (member.values) { all.addAll(member.values); }
+      return all.size() == 1200;
+    });
+    a.close();
+    c.close();
+    Member again = new Member(one.get(), topic);
+    until("again has all", () -> again.assigned.size() == 6);
+    produce(topic, 1200, 1201);
+    until("the new one came", () -> again.values.contains("1200"));
+    same(again.values.size(), 1);
+    again.close();
+  }
+
+  static void staticMember(String name, Object... settings) throws Exception {
+    String topic = topic(name, 4);
+    Function<String, Properties> one = instance -> {
+      Properties properties = properties(settings);
+      properties.put("group.id", topic);
+      properties.put("group.instance.id", instance);
+      return properties;
+    };
+    Member a = new Member(one.apply("a"), topic);
+    Member b = new Member(one.apply("b"), topic);
+    until("each has half", () -> a.assigned.size() == 2 && b.assigned.size() == 2);
+    Set<TopicPartition> had = Set.copyOf(b.assigned);
+    int before = a.revocations;
+    b.close();
+    Member back = new Member(one.apply("b"), topic);
+    until("b has what it had", () -> back.assigned.equals(had));
+    same(a.revocations, before);
+    a.close();
+    back.close();
+  }
+
+  static void transactions() throws Exception {
+    String source = topic("tx-source", 1);
+    String target = topic("tx-target", 2);
+    produce(source, 0, 50);
+    String group = source;
+    try (var consumer = new KafkaConsumer<String, String>(
+            properties("group.id", group, "auto.offset.reset", "earliest", "enable.auto.commit", false));
+        var producer = new KafkaProducer<String, String>(properties("transactional.id", "tx-" + RUN))) {
+      producer.initTransactions();
+      consumer.subscribe(List.of(source));
+      int moved = 0;
+      for (int round = 0; moved < 50; round++) {
+        var records = consumer.poll(Duration.ofMillis(200));
+        if (records.isEmpty()) continue;
+        producer.beginTransaction();
+        Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+        for (var record : records) {
+          producer.send(new ProducerRecord<>(target, record.key(), "moved " + record.value()));
+          offsets.put(new TopicPartition(source, record.partition()), new OffsetAndMetadata(record.offset() + 1));
+          moved++;
+        }
+        producer.sendOffsetsToTransaction(offsets, consumer.groupMetadata());
+        producer.commitTransaction();
+      }
+      producer.beginTransaction();
+      producer.send(new ProducerRecord<>(target, "k", "dropped"));
+      producer.flush();
+      producer.abortTransaction();
+      var committed = consumer.committed(Set.of(new TopicPartition(source, 0)));
+      same(committed.get(new TopicPartition(source, 0)).offset(), 50L);
+    }
+    try (Member reader = new Member(properties("group.id", group + "-r", "isolation.level", "read_committed"), target)) {
+      until("all was read", () -> reader.values.size() >= 50);
+      Thread.sleep(200);
+      same(reader.values.stream().filter(value -> value.equals("dropped")).count(), 0L);
+    }
+  }
+
+  static void fencing() throws Exception {
+    String topic = topic("fenced", 1);
+    var old = new KafkaProducer<String, String>(properties("transactional.id", "fence-" + RUN));
+    var young = new KafkaProducer<String, String>(properties("transactional.id", "fence-" + RUN));
+    old.initTransactions();
+    old.beginTransaction();
+    old.send(new ProducerRecord<>(topic, "old")).get();
+    young.initTransactions();
+    try {
+      old.commitTransaction();
+      throw new AssertionError("not fenced");
+    } catch (ProducerFencedException | InvalidProducerEpochException expected) {
+      old.close(Duration.ZERO);
+    }
+    young.beginTransaction();
+    young.send(new ProducerRecord<>(topic, "young")).get();
+    young.commitTransaction();
+    young.close();
+    try (Member reader = new Member(properties("group.id", topic, "isolation.level", "read_committed"), topic)) {
+      until("the young one's was read", () -> reader.values.size() > 0);
+      same(reader.values, List.of("young"));
+    }
+  }
+
+  static void administration() throws Exception {
+    String topic = topic("admin", 2);
+    produce(topic, 0, 10);
+    var partition = new TopicPartition(topic, 0);
+    admin.alterConsumerGroupOffsets(topic, Map.of(partition, new OffsetAndMetadata(3, "note"))).all().get();
+    var offsets = admin.listConsumerGroupOffsets(topic).partitionsToOffsetAndMetadata().get();
+    same(offsets, Map.of(partition, new OffsetAndMetadata(3, Optional.empty(), "note")));
+    try (Member member = new Member(properties("group.id", topic, "client.id", "me"), topic)) {
+      until("it has all", () -> member.assigned.size() == 2);
+      var described = admin.describeConsumerGroups(List.of(topic)).all().get().get(topic);
+      same(described.groupState(), GroupState.STABLE);
+      same(described.members().iterator().next().clientId(), "me");
+      same(described.members().iterator().next().assignment().topicPartitions().size(), 2);
+      try {
+        admin.deleteConsumerGroups(List.of(topic)).all().get();
+        throw new AssertionError("deleted");
+      } catch (ExecutionException expected) {
+        same(expected.getCause().getClass(), GroupNotEmptyException.class);
+      }
+    }
+    admin.deleteConsumerGroupOffsets(topic, Set.of(partition)).all().get();
+    admin.deleteConsumerGroups(List.of(topic)).all().get();
+    same(admin.listGroups().all().get().stream().noneMatch(group -> group.groupId().equals(topic)), true);
+    same(admin.listTransactions().all().get().stream().anyMatch(one -> one.transactionalId().equals("tx-" + RUN)), true);
+    same(admin.describeTransactions(List.of("tx-" + RUN)).all().get().get("tx-" + RUN).state(), TransactionState.COMPLETE_ABORT);
+  }
+
+  static void pattern() throws Exception {
+    String prefix = "pattern-" + RUN;
+    admin.createTopics(List.of(new NewTopic(prefix + "-a", 1, (short) 1))).all().get();
+    Properties properties = properties("group.id", prefix, "group.protocol", "consumer");
+    try (Member member = new Member(properties, self -> self.consumer.subscribe(new SubscriptionPattern(prefix + "-[ab]+")))) {
+      until("one topic", () -> member.assigned.size() == 1);
+      admin.createTopics(List.of(new NewTopic(prefix + "-b", 2, (short) 1), new NewTopic(prefix + "-c", 2, (short) 1))).all().get();
+      until("two topics", () -> member.assigned.size() == 3);
+      var described = admin.describeConsumerGroups(List.of(prefix)).all().get().get(prefix);
+      same(described.type(), GroupType.CONSUMER);
+      same(described.members().iterator().next().assignment().topicPartitions().size(), 3);
+    }
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    bootstrap = arguments[0];
+    admin = Admin.create(properties());
+    check("a classic group divides its topic", () -> divides("classic"));
+    check("a cooperative group divides its topic", () -> divides("cooperative",
+        "partition.assignment.strategy", CooperativeStickyAssignor.class.getName()));
+    check("a group that the broker divides", () -> divides("consumer", "group.protocol", "consumer"));
+    check("a group that the broker divides by range", () -> divides("range", "group.protocol", "consumer",
+        "group.remote.assignor", "range"));
+    check("static members keep their share", () -> staticMember("static"));
+    check("static members keep their share where the broker divides", () -> staticMember("static-consumer", "group.protocol", "consumer"));
+    check("a pattern finds topics as they come", () -> pattern());
+    check("transactions move records and offsets", () -> transactions());
+    check("a producer is fenced by its successor", () -> fencing());
+    check("tools see, move and delete groups", () -> administration());
+    admin.close();
+    System.out.println("1.." + number);
+    System.exit(failed == 0 ? 0 : 1);
+  }
+}
