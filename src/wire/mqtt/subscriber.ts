@@ -273,5 +273,7 @@ function copyOf(delivery: Delivery): Delivery {
   record.bytes = bytes.slice(offset, offset + length);
   record.length = length;
   const { id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained } = delivery;
-  return { record, id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained };
+  const { streamOffset, streamPartition } = delivery;
+  const stored = { record, id, expiresAt, priority };
+  return { ...stored, tag, redelivered, deliveryCount, queue, retained, streamOffset, streamPartition };
 }

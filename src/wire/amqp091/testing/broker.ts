@@ -142,7 +142,7 @@ export class FakeLedger implements Ledger {
     this.tag++;
     if (!noAck) this.open.set(this.tag, bytes);
     const { redelivered, deliveryCount } = this;
-    const stored = { record, id: this.tag, expiresAt: 0, priority: 0 };
+    const stored = { record, id: this.tag, expiresAt: 0, priority: 0, streamOffset: -1, streamPartition: -1 };
     return { ...stored, retained: false, tag: this.tag, redelivered, deliveryCount, queue: queue.name };
   }
 
