@@ -245,6 +245,10 @@ export class RunningBroker implements Broker, EngineObserver {
     return this.addSession({ grants: ownGrants }, OWN_PRINCIPAL, namespace, owner);
   }
 
+  get newestMessageId(): number {
+    return this.shard.store.lastId;
+  }
+
   namespaces(): readonly string[] {
     return Array.from(this.topology.namespaces(), ({ name }) => name);
   }

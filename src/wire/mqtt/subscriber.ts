@@ -103,7 +103,7 @@ export class Subscriber {
       return;
     }
     manner.qos = qos;
-    manner.dup = delivery.redelivered;
+    manner.dup = delivery.redelivered || this.wasSent(sink, delivery.id);
     manner.retain = retain;
     manner.packetId = packetId;
     manner.ids = grant.ids;
@@ -113,6 +113,15 @@ export class Subscriber {
       return;
     }
     this.inFlight.set(packetId, delivery.tag * 2 + (qos === 2 ? QOS2_BIT : 0));
+  }
+
+  /** Messages of a queue are sent in order: one that is not newer than the newest was sent before, perhaps before a crash. */
+  private wasSent({ source }: QueueSink, id: number): boolean {
+    if (source !== "own") return false;
+    const { session } = this.link;
+    if (id <= session.sentTo) return true;
+    session.sentTo = id;
+    return false;
   }
 
   private taken(packetId: number): boolean {
@@ -192,7 +201,7 @@ export class QueueSink implements ConsumerSink {
   consumer: Consumer | null = null;
   private readonly subscriber: Subscriber;
   private readonly link: Link;
-  private readonly source: Source;
+  readonly source: Source;
   /** Of the group's subscription; null for the client's own queues, where all its subscriptions count. */
   grant: Grant | null;
 

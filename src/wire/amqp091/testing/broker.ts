@@ -51,6 +51,7 @@ export class FakeBroker implements Broker {
   readonly rights = notHere;
   readonly ownSession = notHere;
   readonly namespaces = notHere;
+  readonly newestMessageId = 0;
 
   openSession(principal: Principal, namespace: string, owner: { connectionName: string }): Session {
     if (namespace !== "/") throw new BrokerError("namespace-not-found", "no", { name: namespace });
