@@ -1,6 +1,6 @@
 // Whatever a STOMP client sends, nothing is a fault of ours: it is answered, or its connection ends with an
 // ERROR, and what it held is let go. Conversations that have been tampered with, without sockets in between.
-//   STOMP_FUZZ_COUNT, STOMP_FUZZ_SEED, STOMP_FUZZ_FROM   how many inputs, which, and from which on
+//   FUZZ_COUNT, FUZZ_SEED, FUZZ_FROM   how many inputs, which, and from which on
 import type { Socket } from "node:net";
 import { expect, test } from "vitest";
 import { Arena } from "../../src/base/arena.ts";
@@ -17,9 +17,9 @@ import { stompReader } from "../../src/wire/stomp/headers.ts";
 import { startServer } from "../support/broker.ts";
 import { type Random, randomFrom } from "../support/random.ts";
 
-const count = Number(process.env.STOMP_FUZZ_COUNT ?? 1500);
-const seed = Number(process.env.STOMP_FUZZ_SEED ?? Date.now() % 1_000_000_000);
-const from = Number(process.env.STOMP_FUZZ_FROM ?? 0);
+const count = Number(process.env.FUZZ_COUNT ?? 1500);
+const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000_000);
+const from = Number(process.env.FUZZ_FROM ?? 0);
 /** Spoilt destinations are new queues: after so many inputs they are thrown away. */
 const PER_BROKER = 5000;
 
@@ -306,7 +306,7 @@ async function round(first: number, last: number): Promise<void> {
 test(
   `${count} inputs, seed ${seed}`,
   async () => {
-    console.log(`fuzz: STOMP_FUZZ_SEED=${seed} STOMP_FUZZ_COUNT=${count}`);
+    console.log(`fuzz: FUZZ_SEED=${seed} FUZZ_COUNT=${count}`);
     for (let at = from; at < from + count; at += PER_BROKER) {
       await round(at, Math.min(at + PER_BROKER, from + count));
       if ((at - from) % 50_000 === 0) console.log(`fuzz: ${at - from} inputs`);

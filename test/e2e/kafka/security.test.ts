@@ -272,6 +272,20 @@ describe("on the wire", () => {
     expect(await frames.next()).toBeNull();
   });
 
+  test("nothing is answered behind a login that failed, whoever the client was before", async () => {
+    const frames = new Frames(open.port);
+    frames.send(request(METADATA, 0, Buffer.alloc(4)));
+    expect(await frames.next()).not.toBeNull();
+    frames.send(request(HANDSHAKE, 1, text("PLAIN")));
+    frames.send(
+      request(AUTHENTICATE, 0, Buffer.concat([Buffer.from([0, 0, 0, 12]), Buffer.from("\0guest\0wrong")])),
+    );
+    frames.send(request(METADATA, 0, Buffer.alloc(4)));
+    expect(await frames.next()).not.toBeNull();
+    expect((await frames.next())?.readInt16BE(4)).toBe(58);
+    expect(await frames.next()).toBeNull();
+  });
+
   test("nothing else is answered before the login", async () => {
     const frames = new Frames(closed.port);
     frames.send(request(METADATA, 0, Buffer.alloc(4)));
