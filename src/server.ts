@@ -68,7 +68,10 @@ export class Server {
   private async start(): Promise<void> {
     const { settings, limits, clock, logger } = this.options;
     const arena = new Arena(limits.arenaBytes * ADDRESS_SPACE_FACTOR);
-    const turn = new Turn((error) => logger.error({ err: error }, "a fault of the broker's own: it goes on"));
+    const turn = new Turn(
+      (error) => logger.error({ err: error }, "a fault of the broker's own: it goes on"),
+      () => performance.now(),
+    );
     const tls = await readTls(settings);
     // First of all that can be refused: a second start on the same data is told so, not that a port is taken.
     const engine = await openEngine({ settings, clock, logger });

@@ -43,3 +43,24 @@ it("goes on with the others when one throws, and says what it threw", async () =
   expect(ran).toEqual(["work", "flush", "again"]);
   expect(failures).toHaveLength(3);
 });
+
+it("writes when it has worked long enough, and goes on where it stopped", async () => {
+  let nowMs = 0;
+  const turn = new Turn(
+    () => {},
+    () => nowMs,
+  );
+  const ran: string[] = [];
+  for (let i = 0; i < 40; i++) {
+    const work = task(() => {
+      nowMs++;
+      ran.push(`${i}`);
+      if (i === 0) turn.soon(task(() => ran.push("later")));
+    });
+    turn.soon(work);
+  }
+  turn.last(task(() => ran.push("flush")));
+  for (let i = 0; i < 4; i++) await pass();
+  const numbers = Array.from({ length: 40 }, (_, i) => `${i}`);
+  expect(ran).toEqual([...numbers.slice(0, 16), "flush", ...numbers.slice(16), "later"]);
+});

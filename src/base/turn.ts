@@ -9,6 +9,11 @@ export interface Task {
   run(): void;
 }
 
+/** Work of one pass; what is left then waits until sockets have been written and read. */
+const WORK_MS_MAX = 8;
+/** Tasks between two looks at the time. */
+const TASKS_BETWEEN_LOOKS = 16;
+
 export class Turn {
   private work: Task[] = [];
   private flushes: Task[] = [];
@@ -16,10 +21,15 @@ export class Turn {
   private armed = false;
   private readonly pass = (): void => this.run();
   private readonly failed: (error: unknown) => void;
+  private readonly nowMs: () => number;
 
-  /** `failed` is told what a task threw; the other tasks run all the same. */
-  constructor(failed: (error: unknown) => void = throwLater) {
+  /**
+   * `failed` is told what a task threw; the other tasks run all the same. `nowMs` bounds how long a pass
+   * works before it writes: without it, all work of a turn is done in its pass.
+   */
+  constructor(failed: (error: unknown) => void = throwLater, nowMs: () => number = () => 0) {
     this.failed = failed;
+    this.nowMs = nowMs;
   }
 
   /** Runs `task` once in this turn's pass, before anything is flushed. Idempotent until it has run. */
@@ -49,8 +59,11 @@ export class Turn {
     // Work that work creates waits for the next turn, so that sockets are read in between.
     const work = this.work;
     this.work = this.spareWork;
-    for (let i = 0; i < work.length; i++) {
-      this.runOne(work[i] as Task);
+    const done = this.runSome(work);
+    // What is left is first in its next turn.
+    if (done < work.length) {
+      this.work = work.slice(done).concat(this.work);
+      this.arm();
     }
     work.length = 0;
     this.spareWork = work;
@@ -60,6 +73,16 @@ export class Turn {
     for (let i = 0; i < flushes.length; i++) {
       this.runOne(flushes[i] as Task);
     }
+  }
+
+  /** Returns how many tasks were run. */
+  private runSome(work: readonly Task[]): number {
+    const endMs = this.nowMs() + WORK_MS_MAX;
+    for (let i = 0; i < work.length; i++) {
+      this.runOne(work[i] as Task);
+      if ((i + 1) % TASKS_BETWEEN_LOOKS === 0 && this.nowMs() > endMs) return i + 1;
+    }
+    return work.length;
   }
 
   private runOne(task: Task): void {

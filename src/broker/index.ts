@@ -51,6 +51,8 @@ export interface Broker {
    * is done for is not there. @throws BrokerError namespace-not-found
    */
   ownSession(namespace: string, owner: Owner): Session;
+  /** Id of the newest message (`StoredMessage.id`). */
+  readonly newestMessageId: number;
   /** Names of all namespaces. */
   namespaces(): readonly string[];
   /** What protocols keep for themselves. */

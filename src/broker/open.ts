@@ -17,12 +17,16 @@ import { Groups } from "./groups/groups.ts";
 import type { KnownStream, StreamDirectory } from "./groups/subscriptions.ts";
 import type { Broker, Credentials, Principal } from "./index.ts";
 import { parkingLotDeclaration } from "./parking.ts";
+import type { PublishTarget } from "./publisher.ts";
 import type { Queue } from "./queue.ts";
+import { QueueRooms } from "./queue-rooms.ts";
 import type { Session } from "./session.ts";
 import { MetaSettings } from "./settings.ts";
 import { Shard } from "./shard.ts";
 import { Shares } from "./share/shares.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
+import type { StreamQueue } from "./stream/stream-queue.ts";
+import { StreamQueues } from "./stream/stream-queues.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
 import type { StreamConfig, StreamHandle } from "./stream/types.ts";
@@ -94,10 +98,18 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     },
     new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
   );
-  topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax, streams });
-  topology.onChange(({ kind, action, namespace }) => {
-    if (kind === "namespace" && action === "deleted") streams.deleteNamespace(namespace);
+  const streamQueues = new StreamQueues(streams, {
+    turn: options.turn,
+    clock,
+    logger,
+    counters: shard.counters,
+    readers: options.readers,
+    view: (slot, record) => shard.store.view(slot, record),
+    release: (slot) => shard.release(slot),
+    hold: () => shard.store.journal.hold(),
   });
+  const rooms = new QueueRooms(shard, streamQueues);
+  topology = Topology.open(engine.meta, rooms, { queuesMax: limits.queuesMax, streams: streamQueues });
   const access = await Access.open(engine.meta, {
     clock,
     ...(options.initialUser !== undefined && { initialUser: options.initialUser }),
@@ -239,6 +251,10 @@ export class RunningBroker implements Broker, EngineObserver {
     return this.addSession({ grants: ownGrants }, OWN_PRINCIPAL, namespace, owner);
   }
 
+  get newestMessageId(): number {
+    return this.shard.store.lastId;
+  }
+
   namespaces(): readonly string[] {
     return Array.from(this.topology.namespaces(), ({ name }) => name);
   }
@@ -365,14 +381,14 @@ function findQueues(
   exchange: string,
   keys: readonly string[],
   message: Parameters<QueueFinder["find"]>[3],
-): readonly Queue[] {
+): readonly PublishTarget[] {
   if (!topology.has(namespace)) return [];
   const space = topology.namespace(namespace);
   if (space.exchange(exchange) === undefined) return [];
   const route = space.route(exchange, keys[0] ?? "");
   const found: QueueHandle[] = [];
   space.destinations(route, message, keys.slice(1), found);
-  return found as Queue[];
+  return found as (Queue | StreamQueue)[];
 }
 
 function parkingLot(topology: Topology, namespace: string): Queue {

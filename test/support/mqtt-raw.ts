@@ -104,6 +104,15 @@ export class RawMqtt {
     }
   }
 
+  /** The next packet, whatever it is. @throws Error when the connection ends first */
+  async any(): Promise<Packet & { messageId?: number }> {
+    while (this.packets.length === 0) {
+      if (this.gone) throw new Error("closed");
+      await new Promise<void>((wake) => this.waiting.push(wake));
+    }
+    return this.packets.shift() as Packet;
+  }
+
   async subscribe(topic: string, qos: 0 | 1 | 2, options: object = {}, properties: object = {}) {
     const messageId = 1 + (++counter % 60_000);
     const subscriptions = [{ topic, qos, ...options }];
@@ -116,6 +125,14 @@ export class RawMqtt {
   async ping(): Promise<void> {
     this.send({ cmd: "pingreq" });
     await this.next("pingresp");
+  }
+
+  /** Likewise, and what went through a commit of the broker's as well. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 3; i++) {
+      await this.ping();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   }
 
   close(): void {

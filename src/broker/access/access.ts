@@ -93,7 +93,7 @@ export class Access implements RightsSource {
     // What was compared must still be what counts; other things about the user may have changed.
     if (found.password !== known.password || password === "") throw loginRefused(user);
     if (found.password === null && found.scram !== known.scram) throw loginRefused(user);
-    if (found.loopbackOnly && !loopback) throw loginRefused(user);
+    if (found.loopbackOnly && !loopback) throw loginRefused(user, "only from this machine");
     this.scramUsers.seen(found, password);
     return { user, tags: found.tags };
   }
@@ -111,7 +111,8 @@ export class Access implements RightsSource {
       throw tokenRefused(error.message);
     });
     const found = this.userMap.get(claims.user);
-    if (found === undefined || (found.loopbackOnly && !loopback)) throw loginRefused(claims.user);
+    if (found === undefined) throw loginRefused(claims.user);
+    if (found.loopbackOnly && !loopback) throw loginRefused(claims.user, "only from this machine");
     return { user: found.name, tags: found.tags, expiresAtMs: claims.expiresAtMs };
   }
 
@@ -355,8 +356,10 @@ function tokenRefused(reason: string): BrokerError {
   return new BrokerError("login-refused", `login by token refused: ${reason}`, { kind: "token", reason });
 }
 
-function loginRefused(user: string): BrokerError {
-  return new BrokerError("login-refused", `login refused for user '${user}'`, { kind: "user", name: user });
+/** The reason is for the log: clients are not told more than that it was refused. */
+function loginRefused(user: string, reason?: string): BrokerError {
+  const text = `login refused for user '${user}'${reason === undefined ? "" : `: ${reason}`}`;
+  return new BrokerError("login-refused", text, { kind: "user", name: user });
 }
 
 function invalid(kind: string, name: string, argument: string, reason: string): BrokerError {

@@ -36,7 +36,13 @@ export class ClientRights implements Rights {
   private readonly source: RightsSource;
   private readonly grants: Grants;
   private readonly ruleBook: Rules;
-  private readonly answers = new Map<string, Map<string, boolean>>();
+  /** By resource, operation and name: asked for every partition of every request. */
+  private readonly answers: Readonly<Record<ResourceType, Map<Operation, Map<string, boolean>>>> = {
+    stream: new Map(),
+    group: new Map(),
+    "transactional-id": new Map(),
+    cluster: new Map(),
+  };
   private answersRevision = -1;
 
   /** @throws BrokerError namespace-refused */
@@ -55,15 +61,12 @@ export class ClientRights implements Rights {
 
   may(operation: Operation, resource: ResourceType, name: string): boolean {
     const { revision } = this;
-    if (revision !== this.answersRevision) {
-      this.answers.clear();
-      this.answersRevision = revision;
-    }
-    const key = `${operation} ${resource}`;
-    let answers = this.answers.get(key);
+    if (revision !== this.answersRevision) this.forget(revision);
+    const ofResource = this.answers[resource];
+    let answers = ofResource.get(operation);
     if (answers === undefined) {
       answers = new Map();
-      this.answers.set(key, answers);
+      ofResource.set(operation, answers);
     }
     let answer = answers.get(name);
     if (answer === undefined) {
@@ -117,5 +120,10 @@ export class ClientRights implements Rights {
   deleteScram(user: string, mechanism: ScramMechanism): boolean {
     this.check("alter", "cluster", CLUSTER_RESOURCE);
     return this.source.deleteScram(user, mechanism);
+  }
+
+  private forget(revision: number): void {
+    for (const ofResource of Object.values(this.answers)) ofResource.clear();
+    this.answersRevision = revision;
   }
 }

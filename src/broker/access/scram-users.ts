@@ -44,7 +44,7 @@ export class ScramUsers {
       admit: (user) => {
         const found = users.get(user);
         if (found !== undefined && (!found.loopbackOnly || loopback)) return { user, tags: found.tags };
-        const text = `login refused for user '${user}'`;
+        const text = `login refused for user '${user}': only from this machine`;
         throw new BrokerError("login-refused", text, { kind: "user", name: user });
       },
     });

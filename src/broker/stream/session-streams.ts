@@ -14,6 +14,10 @@ export interface SessionStreamsParts {
   readonly address: string | null;
   /** @throws BrokerError stream-exists, name-reserved, namespace-not-found: the name is taken by a queue, or nobody's to take */
   readonly checkName: (name: string) => void;
+  /** A stream was made, and is a queue as well. */
+  readonly made: (stream: Stream) => void;
+  /** A stream, and the queue that it is, are to go. */
+  readonly remove: (name: string) => void;
 }
 
 /** One user's access to the streams of one namespace. */
@@ -50,12 +54,15 @@ export class SessionStreams implements StreamControl {
     this.check("create", name);
     if (streams.find(namespace, name) !== null) throw streamExists(name, namespace);
     checkName(name);
-    return streams.create(namespace, declaration);
+    const stream = streams.create(namespace, declaration);
+    this.parts.made(stream);
+    return stream;
   }
 
   delete(name: string): void {
     this.check("delete", name);
-    this.parts.streams.delete(this.require(name));
+    this.require(name);
+    this.parts.remove(name);
   }
 
   find(name: string): Stream | null {

@@ -119,6 +119,9 @@ const COMPARED: Readonly<Record<keyof QueueOptions, true>> = {
   consumerTimeoutMs: true,
   durability: true,
   volatile: true,
+  ageMaxMs: true,
+  segmentBytesMax: true,
+  partitions: true,
   transientBytesMax: true,
 };
 const COMPARED_OPTIONS = Object.keys(COMPARED) as (keyof QueueOptions)[];

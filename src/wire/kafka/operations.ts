@@ -18,10 +18,10 @@ export const OPERATION_CODES: Readonly<Record<Operation, number>> = {
 /** Where nobody asked. */
 export const OPERATIONS_UNASKED = -0x80000000;
 
-/** Which operations there are for each kind of resource. */
-const OPERATIONS: Readonly<Record<ResourceType, readonly Operation[]>> = {
+/** Which operations there are for each kind of resource; others make no sense. */
+export const OPERATIONS_OF: Readonly<Record<ResourceType, readonly Operation[]>> = {
   stream: ["read", "write", "create", "delete", "alter", "describe", "describe-configs", "alter-configs"],
-  group: ["read", "delete", "describe"],
+  group: ["read", "delete", "describe", "describe-configs", "alter-configs"],
   "transactional-id": ["write", "describe"],
   cluster: [
     "create",
@@ -37,7 +37,7 @@ const OPERATIONS: Readonly<Record<ResourceType, readonly Operation[]>> = {
 /** What the user may do, as a set of bits. */
 export function allowedOperations(rights: Rights, type: ResourceType, name = CLUSTER_RESOURCE): number {
   let bits = 0;
-  for (const operation of OPERATIONS[type]) {
+  for (const operation of OPERATIONS_OF[type]) {
     if (rights.may(operation, type, name)) bits |= 1 << OPERATION_CODES[operation];
   }
   return bits;

@@ -10,6 +10,11 @@ export const REMAINDER_BYTES_MAX = 32 * 1024;
 /** A CONNECT with all its texts as long as they may be. */
 const CONNECT_BYTES_MAX = 512 * 1024;
 const FIRST_BYTES = 64 * 1024;
+/**
+ * Deliveries that a client's packets may cause before others have their turn: a chunk of small messages to a
+ * thousand subscribers is millions, and nothing would be written meanwhile.
+ */
+const DELIVERIES_PER_TURN = 32 * 1024;
 
 type Phase = Handshake | OpenConnection | { readonly kind: "done" };
 
@@ -98,6 +103,8 @@ export class MqttConnection implements ConnectionHandler {
   }
 
   private packets(bytes: Uint8Array, start: number, end: number): number {
+    const { counters } = this.shared.context.broker;
+    const enough = counters.delivered + DELIVERIES_PER_TURN;
     let at = start;
     if (this.assembly !== null) at = this.assemble(this.assembly, bytes, at, end);
     while (end - at >= 2 && this.waits === 0) {
@@ -118,8 +125,15 @@ export class MqttConnection implements ConnectionHandler {
       else if (next - at > REMAINDER_BYTES_MAX) return this.begin(bytes, at, bodyAt, next, end);
       else return at;
       at = next;
+      if (counters.delivered > enough && this.waits === 0) this.stepAside();
     }
     return at;
+  }
+
+  /** What it has caused is written before it goes on. */
+  private stepAside(): void {
+    this.hold();
+    this.shared.context.turn.soon({ scheduled: false, run: () => this.letGo() });
   }
 
   private lengthMax(): number {

@@ -19,6 +19,7 @@ interface StoredState {
   /** Wall-clock ms at which the client left; 0 while it is connected. */
   readonly leftAt: number;
   readonly will: StoredWill | null;
+  readonly sentTo: number;
 }
 
 type StoredWill = Omit<Will, "payload" | "properties"> & {
@@ -57,6 +58,8 @@ export class MqttSession {
   /** Wall-clock ms at which the client left; 0 while it is connected. */
   leftAt = 0;
   will: Will | null = null;
+  /** Newest message of its own queue that was sent: what is not newer was sent before [MQTT-3.3.1-1]. */
+  sentTo = 0;
   /** The will is due, whether the client is back or not is seen to by whoever connects. Wall-clock ms; 0 = no will. */
   willDueAt = 0;
   private receivedIds: Set<number> | null = null;
@@ -74,9 +77,10 @@ export class MqttSession {
   static restore(clientId: string, notes: Notebook): MqttSession | null {
     const state = notes.get(STATE);
     if (state === undefined) return null;
-    const { user, expirySeconds, leftAt, will } = JSON.parse(state) as StoredState;
+    const { user, expirySeconds, leftAt, will, sentTo } = JSON.parse(state) as StoredState;
     const session = new MqttSession(clientId, user, expirySeconds, notes);
     session.leftAt = leftAt;
+    session.sentTo = sentTo;
     session.will = will === null ? null : restoredWill(will);
     for (const [key, value] of notes.entries()) {
       if (key.startsWith(FILTER)) {
@@ -101,8 +105,9 @@ export class MqttSession {
 
   /** Notes who it belongs to and until when. */
   save(): void {
-    const { user, expirySeconds, leftAt, will } = this;
-    const state: StoredState = { user, expirySeconds, leftAt, will: will === null ? null : storedWill(will) };
+    const { user, expirySeconds, leftAt, sentTo } = this;
+    const will = this.will === null ? null : storedWill(this.will);
+    const state: StoredState = { user, expirySeconds, leftAt, will, sentTo };
     this.notes?.set(STATE, JSON.stringify(state));
   }
 

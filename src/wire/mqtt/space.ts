@@ -61,6 +61,7 @@ export class Space {
         if (filter.share !== null) this.shares.join(filter, session);
       if (session.leftAt === 0) {
         session.leftAt = now;
+        session.sentTo = this.context.broker.newestMessageId;
         session.save();
       }
       this.await(session);

@@ -1,3 +1,4 @@
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Consumer, ConsumerSink, Delivery, Ledger } from "../../broker/index.ts";
 import { RecordView } from "../../message/record.ts";
 import { SEND_PUBREL, writeAck } from "./acks.ts";
@@ -103,7 +104,7 @@ export class Subscriber {
       return;
     }
     manner.qos = qos;
-    manner.dup = delivery.redelivered;
+    manner.dup = delivery.redelivered || this.wasSent(sink, delivery.id);
     manner.retain = retain;
     manner.packetId = packetId;
     manner.ids = grant.ids;
@@ -113,6 +114,15 @@ export class Subscriber {
       return;
     }
     this.inFlight.set(packetId, delivery.tag * 2 + (qos === 2 ? QOS2_BIT : 0));
+  }
+
+  /** Messages of a queue are sent in order: one that is not newer than the newest was sent before, perhaps before a crash. */
+  private wasSent({ source }: QueueSink, id: number): boolean {
+    if (source !== "own") return false;
+    const { session } = this.link;
+    if (id <= session.sentTo) return true;
+    session.sentTo = id;
+    return false;
   }
 
   private taken(packetId: number): boolean {
@@ -192,7 +202,7 @@ export class QueueSink implements ConsumerSink {
   consumer: Consumer | null = null;
   private readonly subscriber: Subscriber;
   private readonly link: Link;
-  private readonly source: Source;
+  readonly source: Source;
   /** Of the group's subscription; null for the client's own queues, where all its subscriptions count. */
   grant: Grant | null;
 
@@ -261,8 +271,10 @@ export class QueueSink implements ConsumerSink {
 function copyOf(delivery: Delivery): Delivery {
   const record = new RecordView();
   const { bytes, offset, length } = delivery.record;
-  record.bytes = bytes.slice(offset, offset + length);
+  record.bytes = copyBytes(bytes, offset, offset + length);
   record.length = length;
   const { id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained } = delivery;
-  return { record, id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained };
+  const { streamOffset, streamPartition } = delivery;
+  const stored = { record, id, expiresAt, priority };
+  return { ...stored, tag, redelivered, deliveryCount, queue, retained, streamOffset, streamPartition };
 }

@@ -1,14 +1,20 @@
 // kafkajs's administration client: topics, configurations, access rules.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   AclOperationTypes,
   AclPermissionTypes,
   AclResourceTypes,
+  type Admin,
   ConfigResourceTypes,
   Kafka,
   logLevel,
   ResourcePatternTypes,
 } from "kafkajs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Endpoint } from "../../../src/index.ts";
+import { startInProcess } from "../../support/broker.ts";
 import { useKafka } from "../../support/kafka.ts";
 
 const { address } = await useKafka();
@@ -104,4 +110,63 @@ test("records and topics are deleted", async () => {
   expect(await refusal(admin.deleteTopics({ topics: ["plain"] }))).toContain(
     "does not host this topic-partition",
   );
+});
+
+test("what was set outlives the broker", async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), "polymq-kafka-admin-"));
+  const start = () => startInProcess({ engine: "file:", dataDir, durability: "os", kafka: { port: 0 } });
+  const withAdmin = async <T>(work: (admin: Admin) => Promise<T>): Promise<T> => {
+    const broker = await start();
+    const { host, port } = broker.kafka as Endpoint;
+    const admin = new Kafka({ brokers: [`${host}:${port}`], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    try {
+      return await work(admin);
+    } finally {
+      await admin.disconnect();
+      await broker.stop();
+    }
+  };
+  const broker = { type: ConfigResourceTypes.BROKER, name: "1" };
+  const rule = {
+    resourceType: AclResourceTypes.GROUP,
+    resourceName: "g",
+    resourcePatternType: ResourcePatternTypes.PREFIXED,
+    principal: "User:bob",
+    host: "*",
+    operation: AclOperationTypes.READ,
+    permissionType: AclPermissionTypes.DENY,
+  };
+  await withAdmin(async (admin) => {
+    await admin.createTopics({
+      topics: [
+        {
+          topic: "kept",
+          configEntries: [
+            { name: "retention.ms", value: "9000" },
+            { name: "flush.ms", value: "1" },
+          ],
+        },
+      ],
+    });
+    await admin.createAcls({ acl: [rule] });
+    const configEntries = [
+      { name: "num.partitions", value: "3" },
+      { name: "log.retention.bytes", value: "77" },
+    ];
+    await admin.alterConfigs({ validateOnly: false, resources: [{ ...broker, configEntries }] });
+  });
+  await withAdmin(async (admin) => {
+    const textOf = async (resource: { type: number; name: string }, name: string) => {
+      const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [resource] });
+      return resources[0]?.configEntries.find(({ configName }) => configName === name)?.configValue;
+    };
+    const topic = { type: ConfigResourceTypes.TOPIC, name: "kept" };
+    expect(await textOf(topic, "retention.ms")).toBe("9000");
+    expect(await textOf(topic, "flush.ms")).toBe("1");
+    expect(await textOf(topic, "retention.bytes")).toBe("77");
+    expect(await textOf(broker, "num.partitions")).toBe("3");
+    expect((await admin.describeAcls(rule)).resources).toHaveLength(1);
+  });
+  rmSync(dataDir, { recursive: true });
 });

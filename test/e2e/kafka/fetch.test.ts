@@ -2,7 +2,10 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { batchBytes, nextOffsetOf, readI64 } from "../../../src/message/record-batch.ts";
 import type { ByteRange } from "../../../src/wire/kafka/codec/reader.ts";
+import { addPartitionsToTxn } from "../../../src/wire/kafka/schemas/add-partitions-to-txn.ts";
+import { endTxn } from "../../../src/wire/kafka/schemas/end-txn.ts";
 import { fetch } from "../../../src/wire/kafka/schemas/fetch.ts";
+import { initProducerId } from "../../../src/wire/kafka/schemas/init-producer-id.ts";
 import { listOffsets } from "../../../src/wire/kafka/schemas/list-offsets.ts";
 import { metadata } from "../../../src/wire/kafka/schemas/metadata.ts";
 import { offsetForLeaderEpoch } from "../../../src/wire/kafka/schemas/offset-for-leader-epoch.ts";
@@ -127,6 +130,67 @@ describe("records", () => {
     expect(await fetched(missing)).toMatchObject({ errorCode: 3 });
     expect(await fetched(missing, { version: 13 })).toMatchObject({ errorCode: 100 });
   });
+});
+
+describe("transactions", () => {
+  const transactionalId = "fetch-tests";
+
+  /** One record, committed or aborted: with the mark behind it, two offsets. */
+  async function transaction(name: string, value: string, committed: boolean): Promise<void> {
+    let producer = await other.ask(initProducerId, 1, { transactionalId, transactionTimeoutMs: 10_000 });
+    // The transaction before may still be ending.
+    while (producer.errorCode === 51)
+      producer = await other.ask(initProducerId, 1, { transactionalId, transactionTimeoutMs: 10_000 });
+    const { producerId, producerEpoch } = producer;
+    const ours = { transactionalId, v3AndBelowTransactionalId: transactionalId, producerId, producerEpoch };
+    await other.ask(addPartitionsToTxn, 1, {
+      ...ours,
+      v3AndBelowProducerId: producerId,
+      v3AndBelowProducerEpoch: producerEpoch,
+      v3AndBelowTopics: [{ name, partitions: [0] }],
+    });
+    const records = batchOf([{ value }], { producerId, producerEpoch, baseSequence: 0, attributes: 16 });
+    const { responses } = await other.ask(produce, 9, {
+      transactionalId,
+      acks: -1,
+      topicData: [{ name, partitionData: [{ index: 0, records }] }],
+    });
+    expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(0);
+    expect((await other.ask(endTxn, 1, { ...ours, committed })).errorCode).toBe(0);
+  }
+
+  /** Until the marks are there that make `offset` the last stable one. */
+  async function decided(topic: { name: string; topicId: string }, offset: number): Promise<void> {
+    while ((await fetched(topic, { isolationLevel: 1 })).lastStableOffset < offset);
+  }
+
+  test("that were aborted are told to those who read what is committed", async () => {
+    const topic = await freshTopic();
+    await transaction(topic.name, "aborted", false);
+    await transaction(topic.name, "committed", true);
+    await decided(topic, 4);
+    const got = await fetched(topic, { isolationLevel: 1 });
+    expect(got).toMatchObject({ errorCode: 0, highWatermark: 4, lastStableOffset: 4 });
+    expect(got.abortedTransactions).toMatchObject([{ firstOffset: 0 }]);
+    expect((await fetched(topic)).abortedTransactions).toBeNull();
+  });
+
+  test.each([1, 2])(
+    "leave marks that clients of version %i never see, nor ask for in vain",
+    async (version) => {
+      const topic = await freshTopic();
+      await transaction(topic.name, "a", true);
+      await decided(topic, 2);
+      const startMs = performance.now();
+      const nothing = (await fetched(topic, { version, offset: 1, maxWaitMs: 100 })).records!;
+      expect(nothing.end - nothing.start).toBe(0);
+      expect(performance.now() - startMs).toBeGreaterThan(90);
+      const waiting = post([topic], { version, offset: 1, maxWaitMs: 20_000 });
+      await send(topic.name, "b");
+      const { records } = (await waiting()).responses[0]!.partitions[0]!;
+      expect(Buffer.from(records!.bytes.subarray(records!.start, records!.end)).readBigInt64BE()).toBe(2n);
+    },
+  );
 });
 
 describe("waiting", () => {

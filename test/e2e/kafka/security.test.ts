@@ -190,6 +190,59 @@ const HANDSHAKE = 17;
 const AUTHENTICATE = 36;
 const METADATA = 3;
 
+/** A login by token on a bare socket: returns how long it holds, in ms. */
+async function tokenLogin(frames: Frames, token: string): Promise<number> {
+  frames.send(request(HANDSHAKE, 1, text("OAUTHBEARER")));
+  expect((await frames.next())?.readInt16BE(4)).toBe(0);
+  const message = Buffer.from(`n,,\u0001auth=Bearer ${token}\u0001\u0001`);
+  const size = Buffer.alloc(4);
+  size.writeInt32BE(message.length);
+  frames.send(request(AUTHENTICATE, 1, Buffer.concat([size, message])));
+  const answer = (await frames.next())!;
+  return Number(answer.readBigInt64BE(answer.length - 8));
+}
+
+describe("a login by token ends with the token (KIP-368)", () => {
+  const token = (seconds: number, sub = "guest") =>
+    new SignJWT({ iss: "https://issuer", aud: "polymq", sub })
+      .setProtectedHeader({ alg: "ES256", kid: "one" })
+      .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
+      .sign(keys.privateKey);
+
+  test("and the connection with it", async () => {
+    const frames = new Frames(closed.port);
+    const lifetimeMs = await tokenLogin(frames, await token(2));
+    expect(lifetimeMs).toBeGreaterThan(0);
+    expect(lifetimeMs).toBeLessThanOrEqual(2000);
+    expect(await frames.next()).toBeNull();
+  });
+
+  test("unless another one has come on the same connection", async () => {
+    const frames = new Frames(closed.port);
+    await tokenLogin(frames, await token(1));
+    expect(await tokenLogin(frames, await token(600))).toBeGreaterThan(500_000);
+    const other = new Frames(closed.port);
+    await tokenLogin(other, await token(2));
+    // The other's end comes after that of the first token here.
+    expect(await other.next()).toBeNull();
+    frames.send(request(METADATA, 0, Buffer.alloc(4)));
+    expect((await frames.next())?.readInt32BE(0)).toBe(7);
+    frames.close();
+  });
+
+  test("by whatever way, if it is the same user's", async () => {
+    const frames = new Frames(closed.port);
+    await tokenLogin(frames, await token(600));
+    frames.send(request(HANDSHAKE, 1, text("PLAIN")));
+    await frames.next();
+    frames.send(
+      request(AUTHENTICATE, 0, Buffer.concat([Buffer.from([0, 0, 0, 12]), Buffer.from("\0guest\0guest")])),
+    );
+    expect((await frames.next())?.readInt16BE(4)).toBe(0);
+    frames.close();
+  });
+});
+
 describe("on the wire", () => {
   test("after SaslHandshake version 0 the login goes without headers (before KIP-152)", async () => {
     const frames = new Frames(closed.port);
@@ -216,6 +269,20 @@ describe("on the wire", () => {
       request(AUTHENTICATE, 0, Buffer.concat([Buffer.from([0, 0, 0, 12]), Buffer.from("\0guest\0guest")])),
     );
     expect((await frames.next())?.readInt16BE(4)).toBe(34);
+    expect(await frames.next()).toBeNull();
+  });
+
+  test("nothing is answered behind a login that failed, whoever the client was before", async () => {
+    const frames = new Frames(open.port);
+    frames.send(request(METADATA, 0, Buffer.alloc(4)));
+    expect(await frames.next()).not.toBeNull();
+    frames.send(request(HANDSHAKE, 1, text("PLAIN")));
+    frames.send(
+      request(AUTHENTICATE, 0, Buffer.concat([Buffer.from([0, 0, 0, 12]), Buffer.from("\0guest\0wrong")])),
+    );
+    frames.send(request(METADATA, 0, Buffer.alloc(4)));
+    expect(await frames.next()).not.toBeNull();
+    expect((await frames.next())?.readInt16BE(4)).toBe(58);
     expect(await frames.next()).toBeNull();
   });
 

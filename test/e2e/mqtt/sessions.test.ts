@@ -197,7 +197,7 @@ test("sessions, what waits and identifiers under way survive a restart", async (
   expect(back.connack).toMatchObject({ sessionPresent: true });
   expect((await back.next("pubrel")).messageId).toBe(sent.messageId);
   const resent = await back.next("publish");
-  expect(resent).toMatchObject({ messageId: second.messageId, topic: `${id}/x` });
+  expect(resent).toMatchObject({ messageId: second.messageId, topic: `${id}/x`, dup: true });
   expect(`${resent.payload}`).toBe("two");
   const publisherBack = await RawMqtt.connect(two.url, lasting(5, publisher.clientId));
   expect(publisherBack.connack).toMatchObject({ sessionPresent: true });

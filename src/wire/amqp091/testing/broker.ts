@@ -51,6 +51,7 @@ export class FakeBroker implements Broker {
   readonly rights = notHere;
   readonly ownSession = notHere;
   readonly namespaces = notHere;
+  readonly newestMessageId = 0;
 
   openSession(principal: Principal, namespace: string, owner: { connectionName: string }): Session {
     if (namespace !== "/") throw new BrokerError("namespace-not-found", "no", { name: namespace });
@@ -141,7 +142,7 @@ export class FakeLedger implements Ledger {
     this.tag++;
     if (!noAck) this.open.set(this.tag, bytes);
     const { redelivered, deliveryCount } = this;
-    const stored = { record, id: this.tag, expiresAt: 0, priority: 0 };
+    const stored = { record, id: this.tag, expiresAt: 0, priority: 0, streamOffset: -1, streamPartition: -1 };
     return { ...stored, retained: false, tag: this.tag, redelivered, deliveryCount, queue: queue.name };
   }
 

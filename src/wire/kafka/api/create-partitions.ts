@@ -2,6 +2,7 @@ import { defineHandler, type Peer } from "../api.ts";
 import type { Request, Response } from "../codec/api.ts";
 import { durable } from "../durable.ts";
 import { KafkaError, partRefusal } from "../errors.ts";
+import { repeated } from "../repeated.ts";
 import { checkReplicas } from "../replicas.ts";
 import { createPartitions } from "../schemas/create-partitions.ts";
 
@@ -12,10 +13,8 @@ type Result = NonNullable<Response<typeof createPartitions>["results"]>[number];
 export const createPartitionsHandler = defineHandler({
   api: createPartitions,
   async handle({ topics, validateOnly }, { peer, node }) {
-    const results = topics.map((asked) => {
-      const twice = topics.filter(({ name }) => name === asked.name).length > 1;
-      return growTopic(peer, asked, twice, validateOnly);
-    });
+    const twice = repeated(topics.map(({ name }) => name));
+    const results = topics.map((asked) => growTopic(peer, asked, twice.has(asked.name), validateOnly));
     await durable(node);
     return { results: [...new Map(results.map((result) => [result.name, result])).values()] };
   },

@@ -7,6 +7,7 @@ import { readTopicConfigs, showTopicConfigs } from "../configs/topic-configs.ts"
 import { durable } from "../durable.ts";
 import { CODES, KafkaError, partRefusal } from "../errors.ts";
 import { checkLegalName } from "../legal-name.ts";
+import { repeated } from "../repeated.ts";
 import { checkReplicas } from "../replicas.ts";
 import { createTopics } from "../schemas/create-topics.ts";
 
@@ -17,10 +18,8 @@ type Result = NonNullable<Response<typeof createTopics>["topics"]>[number];
 export const createTopicsHandler = defineHandler({
   api: createTopics,
   async handle({ topics, validateOnly }, { peer, node }) {
-    const results = topics.map((asked) => {
-      const twice = topics.filter(({ name }) => name === asked.name).length > 1;
-      return createTopic(peer, asked, twice, validateOnly);
-    });
+    const twice = repeated(topics.map(({ name }) => name));
+    const results = topics.map((asked) => createTopic(peer, asked, twice.has(asked.name), validateOnly));
     await durable(node);
     // One answer for a name that came twice, as tools expect.
     return { topics: [...new Map(results.map((result) => [result.name, result])).values()] };

@@ -30,6 +30,9 @@ function trim(partition: PartitionHandle, offset: number): { errorCode: number; 
   const target = offset === HIGH_WATERMARK ? partition.committedOffset : offset;
   if (target < 0 || target > partition.committedOffset)
     return { errorCode: CODES.OFFSET_OUT_OF_RANGE, lowWatermark: -1 };
+  // As in Kafka: what is compacted is kept by key, not by age.
+  if (partition.stream.config.cleanup === "compact")
+    return { errorCode: CODES.POLICY_VIOLATION, lowWatermark: -1 };
   try {
     // What is forgotten already stays so.
     if (target > partition.startOffset) partition.trim(target);

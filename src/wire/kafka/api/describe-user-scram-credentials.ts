@@ -1,5 +1,6 @@
 import { defineHandler } from "../api.ts";
 import { CODES } from "../errors.ts";
+import { repeated } from "../repeated.ts";
 import { describeUserScramCredentials } from "../schemas/describe-user-scram-credentials.ts";
 import { codeOfMechanism } from "../security/scram-mechanisms.ts";
 
@@ -15,9 +16,10 @@ export const describeUserScramCredentialsHandler = defineHandler({
     }
     const everybody = users === null || users.length === 0;
     const asked = everybody ? [...known.keys()] : users.map(({ name }) => name);
+    const twice = repeated(asked);
     const results = asked.map((user) => {
       const credentialInfos = known.get(user);
-      if (asked.indexOf(user) !== asked.lastIndexOf(user)) {
+      if (twice.has(user)) {
         const errorMessage = `User ${user} is asked for more than once.`;
         return { user, errorCode: CODES.DUPLICATE_RESOURCE, errorMessage };
       }

@@ -3,6 +3,7 @@ import type { Request } from "../codec/api.ts";
 import { applyChanges, resourceToChange } from "../configs/resources.ts";
 import { durable } from "../durable.ts";
 import { KafkaError, partRefusal } from "../errors.ts";
+import { repeated } from "../repeated.ts";
 import { incrementalAlterConfigs } from "../schemas/incremental-alter-configs.ts";
 
 type Asked = Request<typeof incrementalAlterConfigs>["resources"][number];
@@ -11,13 +12,11 @@ type Asked = Request<typeof incrementalAlterConfigs>["resources"][number];
 export const incrementalAlterConfigsHandler = defineHandler({
   api: incrementalAlterConfigs,
   async handle({ resources, validateOnly }, { peer, node }) {
-    const responses = resources.map((asked) => {
-      const same = resources.filter(
-        ({ resourceType, resourceName }) =>
-          resourceType === asked.resourceType && resourceName === asked.resourceName,
-      );
-      return changeConfigs(peer, asked, same.length > 1, validateOnly);
-    });
+    const key = ({ resourceType, resourceName }: Asked) => `${resourceType} ${resourceName}`;
+    const twice = repeated(resources.map(key));
+    const responses = resources.map((asked) =>
+      changeConfigs(peer, asked, twice.has(key(asked)), validateOnly),
+    );
     await durable(node);
     return { responses };
   },

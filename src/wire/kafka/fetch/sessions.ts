@@ -131,11 +131,12 @@ function update({ targets }: FetchSession, { topics, forgottenTopicsData }: Fetc
   }
 }
 
-/** Partitions that got records wait behind those that did not: nobody starves for a limit of bytes. */
-export function rotate({ targets }: FetchSession): void {
-  for (const [key, target] of [...targets]) {
+/** Those of the targets that got records go behind the others: nobody starves for a limit of bytes. */
+export function rotate(session: FetchSession, targets: readonly FetchTarget[]): void {
+  for (const target of targets) {
     if (target.recordBytes === 0) continue;
-    targets.delete(key);
-    targets.set(key, target);
+    const key = keyOf(target);
+    // Forgotten meanwhile, by a request behind this one?
+    if (session.targets.delete(key)) session.targets.set(key, target);
   }
 }

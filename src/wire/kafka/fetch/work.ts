@@ -29,8 +29,9 @@ export class FetchWork implements OffsetWaiter, Task {
   private readonly scope: FetchScope;
   private readonly isolation: Isolation;
   private readonly bytesMax: number;
+  private readonly deadlineMs: number;
   private waiting = false;
-  private answering = false;
+  private loadedOnce = false;
   private timer: Timer | null = null;
   private forget: () => void = () => {};
 
@@ -39,23 +40,24 @@ export class FetchWork implements OffsetWaiter, Task {
     this.request = request;
     this.scope = scope;
     this.isolation = request.isolationLevel === READ_COMMITTED ? "stable" : "committed";
-    const { outputHighWaterBytes } = call.node.context.limits;
-    this.bytesMax = Math.min(request.maxBytes, outputHighWaterBytes);
+    const { limits, clock } = call.node.context;
+    this.bytesMax = Math.min(request.maxBytes, limits.outputHighWaterBytes);
+    this.deadlineMs = clock.monotonic() + request.maxWaitMs;
   }
 
   start(): Outcome<typeof fetch> {
     for (const target of this.scope.targets) target.resolve(this.call.peer, this.call.version >= 13);
     if (this.request.maxWaitMs <= 0 || this.enough()) this.read();
-    else this.wait();
+    else this.wait(this.request.maxWaitMs);
     return LATER;
   }
 
   // --- waiting ----------------------------------------------------------------------------------
 
-  private wait(): void {
+  private wait(forMs: number): void {
     const { peer, node } = this.call;
     this.waiting = true;
-    this.timer = node.context.clock.setTimer(this.request.maxWaitMs, () => this.stopWaiting());
+    this.timer = node.context.clock.setTimer(forMs, () => this.stopWaiting());
     this.forget = peer.onClosed(() => this.stopWaiting());
     for (const { partition, offset } of this.scope.targets)
       partition?.wait(Math.max(offset, this.visibleEnd(partition)), this.isolation, this);
@@ -109,15 +111,22 @@ export class FetchWork implements OffsetWaiter, Task {
   // --- reading ----------------------------------------------------------------------------------
 
   private read(): void {
-    if (this.answering) return;
     const loads: Promise<void>[] = [];
     let left = this.bytesMax;
     let first = true;
     for (const target of this.scope.targets) {
       if (!target.loaded) target.release();
       if (target.errorCode !== CODES.NONE || target.partition === null) continue;
-      if (!target.loaded && left > 0 && target.offset < this.visibleEnd(target.partition))
-        this.readTarget(target, target.partition, left, loads);
+      if (!target.loaded && left > 0 && target.offset < this.visibleEnd(target.partition)) {
+        const bytesMax = Math.min(target.bytesMax, left);
+        if (!this.readTarget(target, target.partition, bytesMax)) {
+          // One round of the disk is enough, if there is anything to answer with then.
+          if (this.loadedOnce && !first) continue;
+          loads.push(this.loadTarget(target, target.partition, bytesMax));
+          left -= bytesMax;
+          continue;
+        }
+      }
       const bytes = target.slice?.bytes ?? 0;
       // At least one batch, whatever its size, or a client with low limits would not get past it.
       if (bytes > left && !first) target.release();
@@ -126,47 +135,52 @@ export class FetchWork implements OffsetWaiter, Task {
         left -= bytes;
       }
     }
-    if (loads.length === 0) this.finish();
-    else
-      Promise.all(loads).then(
-        () => this.read(),
-        (error: unknown) => this.call.fail(error),
-      );
-  }
-
-  private readTarget(
-    target: FetchTarget,
-    partition: PartitionHandle,
-    left: number,
-    loads: Promise<void>[],
-  ): void {
-    const bytesMax = Math.min(target.bytesMax, left);
-    const failed = (error: unknown): void => {
-      if (!(error instanceof BrokerError)) throw error;
-      target.errorCode = codeOf(error);
-    };
-    try {
-      const slice = new StreamSlice();
-      if (partition.read(target.offset, bytesMax, this.isolation, slice)) {
-        target.slice = slice;
-        return;
-      }
-    } catch (error) {
-      failed(error);
+    if (loads.length === 0) {
+      this.finish();
       return;
     }
-    const load = async (): Promise<void> => {
+    this.loadedOnce = true;
+    // What is in memory is read again then: it may have gone from there meanwhile.
+    Promise.all(loads).then(() => this.read());
+  }
+
+  /** From memory; false: not there. */
+  private readTarget(target: FetchTarget, partition: PartitionHandle, bytesMax: number): boolean {
+    const slice = new StreamSlice();
+    try {
+      if (!partition.read(target.offset, bytesMax, this.isolation, slice)) return false;
+      target.slice = slice;
+    } catch (error) {
+      this.targetFailed(target, error);
+    }
+    return true;
+  }
+
+  /** From disk. Never rejects. */
+  private async loadTarget(target: FetchTarget, partition: PartitionHandle, bytesMax: number): Promise<void> {
+    try {
       target.slice = await partition.load(target.offset, bytesMax, this.isolation);
       target.loaded = true;
-    };
-    loads.push(load().catch(failed));
+    } catch (error) {
+      this.targetFailed(target, error);
+    }
+  }
+
+  private targetFailed(target: FetchTarget, error: unknown): void {
+    if (error instanceof BrokerError) {
+      target.errorCode = codeOf(error);
+      return;
+    }
+    target.errorCode = CODES.KAFKA_STORAGE_ERROR;
+    const { topic, topicId, index } = target;
+    this.call.node.context.logger.error({ err: error, topic, topicId, partition: index }, "fetch failed");
   }
 
   private finish(): void {
-    this.answering = true;
     const { call, scope } = this;
     const { session, incremental } = scope;
     for (const target of scope.targets) this.convert(target);
+    if (this.goesOn()) return;
     const targets = incremental ? scope.targets.filter((target) => target.changed) : scope.targets;
     const throttle = throttleOf(call.node);
     call.answer(
@@ -180,9 +194,29 @@ export class FetchWork implements OffsetWaiter, Task {
     );
     if (session !== null) {
       for (const target of targets) target.told();
-      rotate(session);
+      rotate(session, targets);
     }
     for (const target of scope.targets) target.release();
+  }
+
+  /**
+   * Clients of the old formats are not shown the marks that transactions leave. What is nothing but marks is
+   * stepped over here, and not by the client, who would ask for it again and again.
+   */
+  private goesOn(): boolean {
+    const { targets } = this.scope;
+    if (this.call.version >= FIRST_WITH_BATCHES) return false;
+    if (targets.some(({ errorCode, recordBytes }) => errorCode !== CODES.NONE || recordBytes > 0))
+      return false;
+    const hidden = targets.filter(({ slice }) => slice !== null && slice.bytes > 0);
+    const leftMs = this.deadlineMs - this.call.node.context.clock.monotonic();
+    if (hidden.length === 0 || leftMs <= 0) return false;
+    for (const target of hidden) target.offset = (target.slice as StreamSlice).nextOffset;
+    for (const target of targets) target.release();
+    this.loadedOnce = false;
+    if (this.enough()) this.read();
+    else this.wait(leftMs);
+    return true;
   }
 
   /** For clients that are older than what is stored. */

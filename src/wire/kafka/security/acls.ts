@@ -1,6 +1,7 @@
 // Access control lists, as the protocol numbers them, and the broker's rules.
 import type { AccessRule, Operation, ResourceType, RuleFilter } from "../../../broker/index.ts";
 import { KafkaError } from "../errors.ts";
+import { OPERATION_CODES, OPERATIONS_OF } from "../operations.ts";
 
 /** Resource types of the protocol that the broker has. 1 is any; 6 (delegation token) and 7 (user) it has not. */
 const RESOURCES: Readonly<Record<number, ResourceType>> = {
@@ -10,18 +11,10 @@ const RESOURCES: Readonly<Record<number, ResourceType>> = {
   5: "transactional-id",
 };
 
+const ALL = 2;
 const OPERATIONS: Readonly<Record<number, Operation | "all">> = {
-  2: "all",
-  3: "read",
-  4: "write",
-  5: "create",
-  6: "delete",
-  7: "alter",
-  8: "describe",
-  9: "cluster-action",
-  10: "describe-configs",
-  11: "alter-configs",
-  12: "idempotent-write",
+  ...Object.fromEntries(Object.entries(OPERATION_CODES).map(([name, code]) => [code, name as Operation])),
+  [ALL]: "all",
 };
 
 const EFFECTS: Readonly<Record<number, AccessRule["effect"]>> = { 2: "deny", 3: "allow" };
@@ -33,22 +26,6 @@ const PREFIXED = 4;
 
 const PRINCIPAL = "User:";
 const CLUSTER_NAME = "kafka-cluster";
-
-/** What can be done with resources of a type; others make no sense and are refused. */
-const OPERATIONS_OF: Readonly<Record<ResourceType, readonly Operation[]>> = {
-  stream: ["read", "write", "create", "delete", "alter", "describe", "describe-configs", "alter-configs"],
-  group: ["read", "delete", "describe", "describe-configs", "alter-configs"],
-  "transactional-id": ["write", "describe"],
-  cluster: [
-    "create",
-    "alter",
-    "describe",
-    "cluster-action",
-    "describe-configs",
-    "alter-configs",
-    "idempotent-write",
-  ],
-};
 
 /** One entry on the wire, under the names that the APIs share. */
 export interface Acl {
@@ -137,15 +114,6 @@ export function filterOf(filter: AclFilter): RuleFilter | null {
     ...(wanted !== undefined && { operation: wanted }),
     ...(effect !== undefined && { effect }),
   };
-}
-
-/** Bits of the operations that the user may do with one resource, as Metadata and others tell them. */
-export function authorizedOperations(may: (operation: Operation) => boolean, resource: ResourceType): number {
-  let bits = 0;
-  for (const operation of OPERATIONS_OF[resource]) {
-    if (may(operation)) bits |= 1 << numberOf(OPERATIONS, operation);
-  }
-  return bits;
 }
 
 function patternOf(type: number): NonNullable<RuleFilter["pattern"]> | null {

@@ -33,11 +33,11 @@ export class PeerLogin {
         throw new KafkaError("ILLEGAL_SASL_STATE", "SaslAuthenticate without SaslHandshake");
       const step = await login.step(message);
       if (step.principal !== null) this.succeed(step);
+      release();
       return step;
     } catch (error) {
+      // Nothing more is taken from who failed, whoever he may have been before.
       throw this.fail(error);
-    } finally {
-      release();
     }
   }
 

@@ -1,0 +1,114 @@
+import { describe, expect, it, test } from "vitest";
+import { STREAM_DEFAULTS } from "../../../broker/stream/config.ts";
+import { KafkaError } from "../errors.ts";
+import {
+  readTopicConfigs,
+  readTopicDefaults,
+  showTopicConfigs,
+  topicDefaultTexts,
+  topicTexts,
+} from "./topic-configs.ts";
+import { LONG_MAX, SOURCES } from "./values.ts";
+
+const initialDefaults = { ...STREAM_DEFAULTS, durability: "fsync" as const };
+const streams = { initialDefaults, changedDefaults: {} };
+const read = (texts: Record<string, string>) => readTopicConfigs(new Map(Object.entries(texts)));
+
+describe("what acts", () => {
+  test.each([
+    ["cleanup.policy", "compact,delete", { cleanup: "compact+delete" }],
+    ["cleanup.policy", "compact", { cleanup: "compact" }],
+    ["retention.ms", "-1", { retentionMs: -1 }],
+    ["retention.bytes", "1048576", { retentionBytes: 1_048_576 }],
+    ["segment.bytes", "1000000", { segmentBytes: 1_000_000 }],
+    ["segment.ms", "60000", { segmentMs: 60_000 }],
+    ["max.message.bytes", "2000000", { batchBytesMax: 2_000_000 }],
+    ["message.timestamp.type", "LogAppendTime", { timestamps: "append" }],
+    ["message.timestamp.before.max.ms", LONG_MAX, { timestampBeforeMaxMs: -1 }],
+    ["message.timestamp.after.max.ms", "1000", { timestampAfterMaxMs: 1000 }],
+    ["delete.retention.ms", "500", { tombstoneRetentionMs: 500 }],
+    ["min.compaction.lag.ms", "5", { compactionLagMinMs: 5 }],
+    ["max.compaction.lag.ms", LONG_MAX, { compactionLagMaxMs: -1 }],
+    ["min.cleanable.dirty.ratio", "0.25", { dirtyRatioMin: 0.25 }],
+    ["polymq.durability", "os", { durability: "os" }],
+    ["polymq.retention.records", "100", { retentionCount: 100 }],
+  ])("%s=%s is a setting of the stream, and told again as it was", (name, text, overrides) => {
+    const settings = read({ [name]: text });
+    expect(settings).toEqual({ overrides, attributes: {} });
+    expect(topicTexts(settings)).toEqual(new Map([[name, text]]));
+  });
+});
+
+describe("what is only kept", () => {
+  test.each([
+    ["min.insync.replicas", "2"],
+    ["preallocate", "true"],
+    ["unclean.leader.election.enable", "false"],
+    ["flush.messages", "1"],
+    ["flush.ms", LONG_MAX],
+    ["file.delete.delay.ms", "100"],
+    ["index.interval.bytes", "512"],
+    ["compression.type", "producer"],
+    ["message.format.version", "2.8-IV1"],
+    ["remote.storage.enable", "false"],
+    ["leader.replication.throttled.replicas", "0:1,1:1"],
+  ])("%s=%s is told again as it was", (name, text) => {
+    const settings = read({ [name]: text });
+    expect(settings.overrides).toEqual({});
+    expect(topicTexts(settings)).toEqual(new Map([[name, text]]));
+  });
+});
+
+test.each([
+  ["no.such", "1"],
+  ["compression.type", "zstd"],
+  ["remote.storage.enable", "true"],
+  ["cleanup.policy", ""],
+  ["cleanup.policy", "delete,burn"],
+  ["retention.ms", "-2"],
+  ["retention.ms", "1e3"],
+  ["retention.ms", ""],
+  ["segment.bytes", "99999999999"],
+  ["min.cleanable.dirty.ratio", "1.5"],
+  ["preallocate", "maybe"],
+  ["message.timestamp.type", "createtime"],
+  ["min.insync.replicas", "0"],
+])("%s=%s is refused", (name, text) => {
+  expect(() => read({ [name]: text })).toThrow(KafkaError);
+});
+
+describe("shown", () => {
+  const shown = (name: string, texts: Record<string, string>, from = streams) =>
+    showTopicConfigs(read(texts), from).find((config) => config.name === name);
+
+  it("is who set it: the topic, the running broker, the broker's start, nobody", () => {
+    const changed = {
+      initialDefaults: { ...initialDefaults, retentionMs: 5 },
+      changedDefaults: { retentionMs: 6 },
+    };
+    expect(shown("retention.ms", { "retention.ms": "7" }, changed)?.synonyms).toEqual([
+      { name: "retention.ms", value: "7", source: SOURCES.TOPIC },
+      { name: "log.retention.ms", value: "6", source: SOURCES.DYNAMIC_DEFAULT_BROKER },
+      { name: "log.retention.ms", value: "5", source: SOURCES.STATIC_BROKER },
+    ]);
+    expect(shown("retention.ms", {}, changed)).toMatchObject({ name: "retention.ms", value: "6" });
+    expect(shown("retention.ms", {})).toMatchObject({ value: "604800000", source: SOURCES.DEFAULT });
+  });
+
+  it("has the defaults of Kafka where nothing is set", () => {
+    const other = showTopicConfigs({ overrides: {}, attributes: {} }, streams).filter(
+      ({ source }) => source !== SOURCES.DEFAULT,
+    );
+    expect(other).toEqual([]);
+  });
+});
+
+test("defaults go by their names among the broker's configurations", () => {
+  const texts = new Map([
+    ["log.retention.ms", "1000"],
+    ["message.max.bytes", "5000"],
+  ]);
+  const changed = readTopicDefaults(texts);
+  expect(changed).toEqual({ retentionMs: 1000, batchBytesMax: 5000 });
+  expect(topicDefaultTexts(changed)).toEqual(texts);
+});
