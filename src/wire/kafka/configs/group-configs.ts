@@ -1,6 +1,8 @@
 // Configurations of groups: what their members are told, and what holds for their reading.
 import type { KafkaNode } from "../api.ts";
 import { KafkaError } from "../errors.ts";
+import { consumerGroupHeartbeat } from "../schemas/consumer-group-heartbeat.ts";
+import { shareGroupHeartbeat } from "../schemas/share-group-heartbeat.ts";
 import {
   type ConfigValue,
   int,
@@ -91,6 +93,12 @@ const GROUP_CONFIGS: readonly GroupConfig[] = [
   },
 ];
 
+/** The API without which there are no groups of a kind, and nothing for their configurations to act on. */
+const HEARTBEATS: Readonly<Record<string, number>> = {
+  consumer: consumerGroupHeartbeat.key,
+  share: shareGroupHeartbeat.key,
+};
+
 const BY_NAME = new Map(GROUP_CONFIGS.map((config) => [config.name, config]));
 
 export class GroupConfigs {
@@ -133,14 +141,14 @@ export class GroupConfigs {
 
   /** @throws KafkaError INVALID_CONFIG when there is no such configuration */
   typeOf(name: string): number {
-    return find(name).kind.type;
+    return this.find(name).kind.type;
   }
 
   /** @throws KafkaError INVALID_CONFIG */
   check(texts: ReadonlyMap<string, string>): Record<string, string> {
     const checked: Record<string, string> = {};
     for (const [name, given] of texts) {
-      const config = find(name);
+      const config = this.find(name);
       checked[name] = config.kind.show(readValue(config.kind, name, given));
     }
     for (const kind of ["consumer", "share"]) {
@@ -159,7 +167,7 @@ export class GroupConfigs {
 
   show(group: string): ShownConfig[] {
     const changed = this.changed(group);
-    return GROUP_CONFIGS.map(({ name, kind, documentation, usual }) => {
+    return GROUP_CONFIGS.filter((config) => this.acts(config)).map(({ name, kind, documentation, usual }) => {
       const synonyms: ConfigValue[] = [{ name, value: usual, source: SOURCES.DEFAULT }];
       const own = changed.get(name);
       if (own !== undefined) synonyms.unshift({ name, value: own, source: SOURCES.GROUP });
@@ -167,12 +175,17 @@ export class GroupConfigs {
       return { ...shown, type: kind.type, documentation, readOnly: false, synonyms };
     });
   }
-}
 
-function find(name: string): GroupConfig {
-  const config = BY_NAME.get(name);
-  if (config === undefined) throw new KafkaError("INVALID_CONFIG", `Unknown group config name: ${name}`);
-  return config;
+  private find(name: string): GroupConfig {
+    const config = BY_NAME.get(name);
+    if (config !== undefined && this.acts(config)) return config;
+    throw new KafkaError("INVALID_CONFIG", `Unknown group config name: ${name}`);
+  }
+
+  private acts({ name }: GroupConfig): boolean {
+    const heartbeat = HEARTBEATS[name.slice(0, name.indexOf("."))];
+    return this.node.served.some(({ api }) => api.key === heartbeat);
+  }
 }
 
 export function groupConfigs(node: KafkaNode): GroupConfigs {
