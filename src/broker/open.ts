@@ -23,6 +23,7 @@ import { QueueRooms } from "./queue-rooms.ts";
 import type { Session } from "./session.ts";
 import { MetaSettings } from "./settings.ts";
 import { Shard } from "./shard.ts";
+import { Shares } from "./share/shares.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
 import type { StreamQueue } from "./stream/stream-queue.ts";
 import { StreamQueues } from "./stream/stream-queues.ts";
@@ -120,7 +121,9 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     meta: engine.meta,
     clock,
     streams: { in: (namespace) => directoryOf(streams, namespace) },
+    removed: (namespace, group) => shares.space(namespace).forgetGroup(group),
   });
+  const shares: Shares = new Shares({ meta: engine.meta, clock, logger, streams, groups });
   const transactions = new TransactionCoordinator({
     meta: engine.meta,
     clock,
@@ -129,7 +132,7 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     streams,
     coordinatorEpoch: engine.epoch,
   });
-  return new RunningBroker(options, { shard, streams, topology, access, groups, transactions });
+  return new RunningBroker(options, { shard, streams, topology, access, groups, transactions, shares });
 }
 
 interface BrokerParts {
@@ -139,6 +142,7 @@ interface BrokerParts {
   readonly access: Access;
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
+  readonly shares: Shares;
 }
 
 /** Users always have a name. */
@@ -158,6 +162,7 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly access: Access;
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
+  readonly shares: Shares;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
@@ -176,6 +181,7 @@ export class RunningBroker implements Broker, EngineObserver {
     this.access = access;
     this.groups = groups;
     this.transactions = transactions;
+    this.shares = parts.shares;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -259,12 +265,12 @@ export class RunningBroker implements Broker, EngineObserver {
     namespace: string,
     owner: Owner,
   ): Session {
-    const { shard, topology, streams, groups, transactions } = this;
+    const { shard, topology, streams, groups, transactions, shares } = this;
     const closed = (gone: ClientSession): void => {
       this.sessions.delete(gone);
     };
     const session = new ClientSession({
-      ...{ shard, streams, topology, groups, transactions, access },
+      ...{ shard, streams, topology, groups, transactions, shares, access },
       ...{ principal, namespace, owner, closed },
     });
     this.sessions.add(session);
@@ -347,6 +353,7 @@ export class RunningBroker implements Broker, EngineObserver {
     this.alarms.stop();
     this.groups.stop();
     this.transactions.stop();
+    this.shares.stop();
     await this.access.idle();
     await this.streams.close();
     await this.shard.close();

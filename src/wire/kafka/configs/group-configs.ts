@@ -10,6 +10,7 @@ import {
   readValue,
   type ShownConfig,
   SOURCES,
+  text,
   type ValueKind,
 } from "./values.ts";
 
@@ -40,6 +41,31 @@ const GROUP_CONFIGS: readonly GroupConfig[] = [
     kind: oneOf("latest", "earliest"),
     documentation: "Where a share group begins to read a partition.",
     usual: "latest",
+  },
+  {
+    name: "share.delivery.count.limit",
+    kind: int(1, 32_767),
+    documentation: "After so many failed deliveries a share group gives a record up.",
+    usual: "5",
+  },
+  {
+    name: "share.retry.backoff.ms",
+    kind: int(0, 86_400_000),
+    documentation:
+      "How long a record that failed waits for its second delivery; doubled with each further one.",
+    usual: "0",
+  },
+  {
+    name: "share.retry.backoff.max.ms",
+    kind: int(0, 86_400_000),
+    documentation: "The longest that a record which failed waits for its next delivery.",
+    usual: "60000",
+  },
+  {
+    name: "errors.deadletterqueue.topic.name",
+    kind: text,
+    documentation: "Where records are copied that a share group gives up; empty: nowhere.",
+    usual: "",
   },
   {
     name: "share.heartbeat.interval.ms",
