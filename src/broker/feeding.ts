@@ -76,7 +76,8 @@ function publish(
     nativeStart: message.nativeOffset,
     nativeEnd: message.end,
     bodyBytes: message.bodyBytes,
-    persistent: message.persistent,
+    // The stream has it for good, and the feed's place says that it was passed on: it must not be lost here.
+    persistent: true,
     priority: 0,
   };
   shard.publisher.store(targets, source, null, -1);
