@@ -24,6 +24,7 @@ import { QueueRooms } from "./queue-rooms.ts";
 import type { Session } from "./session.ts";
 import { MetaSettings } from "./settings.ts";
 import { Shard } from "./shard.ts";
+import { Shares } from "./share/shares.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
 import type { StreamFeeds } from "./stream/stream-feeds.ts";
 import type { StreamQueue } from "./stream/stream-queue.ts";
@@ -102,7 +103,9 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     meta: engine.meta,
     clock,
     streams: { in: (namespace) => directoryOf(streams, namespace) },
+    removed: (namespace, group) => shares.space(namespace).forgetGroup(group),
   });
+  const shares: Shares = new Shares({ meta: engine.meta, clock, logger, streams, groups });
   const transactions = new TransactionCoordinator({
     meta: engine.meta,
     clock,
@@ -112,18 +115,9 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     coordinatorEpoch: engine.epoch,
   });
   const { readers, turn } = options;
-  const feeds = startFeeding({
-    shard,
-    streams,
-    topology,
-    finder,
-    readers,
-    meta: engine.meta,
-    turn,
-    clock,
-    logger,
-  });
-  return new RunningBroker(options, { shard, streams, topology, access, groups, transactions, feeds });
+  const core = { shard, streams, topology };
+  const feeds = startFeeding({ ...core, finder, readers, meta: engine.meta, turn, clock, logger });
+  return new RunningBroker(options, { ...core, access, groups, transactions, shares, feeds });
 }
 
 interface BrokerParts {
@@ -134,6 +128,7 @@ interface BrokerParts {
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
   readonly feeds: StreamFeeds;
+  readonly shares: Shares;
 }
 
 /** Users always have a name. */
@@ -180,6 +175,7 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
   private readonly feeds: StreamFeeds;
+  readonly shares: Shares;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
@@ -190,7 +186,7 @@ export class RunningBroker implements Broker, EngineObserver {
   private onRound: (seconds: number) => void = () => {};
 
   constructor(options: BrokerOptions, parts: BrokerParts) {
-    const { shard, streams, topology, access, groups, transactions, feeds } = parts;
+    const { shard, streams, topology, access, groups, transactions, shares, feeds } = parts;
     this.options = options;
     this.shard = shard;
     this.streams = streams;
@@ -199,6 +195,7 @@ export class RunningBroker implements Broker, EngineObserver {
     this.groups = groups;
     this.transactions = transactions;
     this.feeds = feeds;
+    this.shares = shares;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -282,12 +279,12 @@ export class RunningBroker implements Broker, EngineObserver {
     namespace: string,
     owner: Owner,
   ): Session {
-    const { shard, topology, streams, groups, transactions } = this;
+    const { shard, topology, streams, groups, transactions, shares } = this;
     const closed = (gone: ClientSession): void => {
       this.sessions.delete(gone);
     };
     const session = new ClientSession({
-      ...{ shard, streams, topology, groups, transactions, access },
+      ...{ shard, streams, topology, groups, transactions, shares, access },
       ...{ principal, namespace, owner, closed },
     });
     this.sessions.add(session);
@@ -370,6 +367,7 @@ export class RunningBroker implements Broker, EngineObserver {
     this.alarms.stop();
     this.groups.stop();
     this.transactions.stop();
+    this.shares.stop();
     await this.access.idle();
     this.feeds.stop();
     await this.streams.close();

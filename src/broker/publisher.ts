@@ -1,4 +1,5 @@
 import type { Clock } from "../base/clock.ts";
+import { copyBytes } from "../base/copy-bytes.ts";
 import { FLAG_RETAINED, RECORD_HEADER_BYTES } from "../message/record.ts";
 import type { Holders, MessageHolder } from "./holders.ts";
 import type { Queue } from "./queue.ts";
@@ -132,7 +133,7 @@ export class Publisher {
     }
     const annotationsAt = record.offset + RECORD_HEADER_BYTES;
     const annotations =
-      record.annotationsLength === 0 ? null : record.bytes.slice(annotationsAt, record.routingOffset);
+      record.annotationsLength === 0 ? null : copyBytes(record.bytes, annotationsAt, record.routingOffset);
     const expirationMs = message.expiresAt === 0 ? -1 : Math.max(0, message.expiresAt - this.clock.now());
     // Room for the copy must not be made by letting go of the original.
     const held = messages.hold(record);

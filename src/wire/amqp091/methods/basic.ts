@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { copyBytes } from "../../../base/copy-bytes.ts";
 import type { ConsumeOptions, Delivery } from "../../../broker/index.ts";
 import { RecordView } from "../../../message/record.ts";
 import { integerOf, isInteger, type Table } from "../../../message/values.ts";
@@ -135,7 +136,7 @@ function isQuorum(declared: Table | null): boolean {
 function keep(delivery: Delivery): Delivery {
   const { record, id, expiresAt, priority, retained, tag, redelivered, deliveryCount, queue } = delivery;
   const copy = new RecordView();
-  copy.bytes = record.bytes.slice(record.offset, record.offset + record.length);
+  copy.bytes = copyBytes(record.bytes, record.offset, record.offset + record.length);
   copy.length = record.length;
   const { streamOffset, streamPartition } = delivery;
   const stored = { record: copy, id, expiresAt, priority, retained };
