@@ -11,6 +11,7 @@ import type { Queue } from "./queue.ts";
 import { Readdressed } from "./redirect.ts";
 import type { Session } from "./session.ts";
 import type { Shard } from "./shard.ts";
+import type { ShareSpace, Shares } from "./share/shares.ts";
 import type { Partition } from "./stream/partition.ts";
 import { SessionStreams } from "./stream/session-streams.ts";
 import type { StreamQueue } from "./stream/stream-queue.ts";
@@ -52,6 +53,7 @@ export interface ClientSessionParts {
   readonly access: Pick<Access, "grants">;
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
+  readonly shares: Shares;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;
@@ -62,6 +64,7 @@ export interface ClientSessionParts {
 export class ClientSession extends ControlSession implements Session {
   readonly groups: GroupSpace;
   readonly transactions: TransactionSpace;
+  readonly shares: ShareSpace;
   readonly streams: SessionStreams;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
@@ -72,6 +75,7 @@ export class ClientSession extends ControlSession implements Session {
     this.shard = parts.shard;
     this.groups = parts.groups.space(this.namespace);
     this.transactions = parts.transactions.space(this.namespace);
+    this.shares = parts.shares.space(this.namespace);
     this.streams = new SessionStreams({
       address: parts.owner.address ?? null,
       streams: parts.streams,

@@ -181,6 +181,7 @@ export class FakeLedger implements Ledger {
 export class FakeSession implements Session {
   /** This protocol has nothing to do with them. */
   readonly groups = undefined as unknown as Session["groups"];
+  readonly shares = undefined as unknown as Session["shares"];
   readonly transactions = undefined as unknown as Session["transactions"];
   readonly namespace: string;
   readonly user: string;
