@@ -13,6 +13,7 @@ import type { Rights, ScramExchange, ScramMechanism, TokenLogin, TokenVerifier }
 import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
 import type { QueueFinder } from "./dead-letter.ts";
+import { startFeeding } from "./feeding.ts";
 import { Groups } from "./groups/groups.ts";
 import type { KnownStream, StreamDirectory } from "./groups/subscriptions.ts";
 import type { Broker, Credentials, Principal } from "./index.ts";
@@ -25,6 +26,7 @@ import { MetaSettings } from "./settings.ts";
 import { Shard } from "./shard.ts";
 import { Shares } from "./share/shares.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
+import type { StreamFeeds } from "./stream/stream-feeds.ts";
 import type { StreamQueue } from "./stream/stream-queue.ts";
 import { StreamQueues } from "./stream/stream-queues.ts";
 import { Streams } from "./stream/streams.ts";
@@ -87,27 +89,7 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     quorumDeliveryLimit: options.quorumDeliveryLimit,
     onCorruption: (error) => logger.error({ error: error.message }, "stored data is damaged"),
   });
-  const streams = new Streams(
-    {
-      engine,
-      clock,
-      logger,
-      durability: engine.durability === "memory" ? "memory" : options.durability,
-      producerExpiryMs: PRODUCER_EXPIRY_MS,
-      defaults: options.streamDefaults ?? {},
-    },
-    new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
-  );
-  const streamQueues = new StreamQueues(streams, {
-    turn: options.turn,
-    clock,
-    logger,
-    counters: shard.counters,
-    readers: options.readers,
-    view: (slot, record) => shard.store.view(slot, record),
-    release: (slot) => shard.release(slot),
-    hold: () => shard.store.journal.hold(),
-  });
+  const [streams, streamQueues] = makeStreams(options, shard);
   const rooms = new QueueRooms(shard, streamQueues);
   topology = Topology.open(engine.meta, rooms, { queuesMax: limits.queuesMax, streams: streamQueues });
   const access = await Access.open(engine.meta, {
@@ -132,7 +114,10 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     streams,
     coordinatorEpoch: engine.epoch,
   });
-  return new RunningBroker(options, { shard, streams, topology, access, groups, transactions, shares });
+  const { readers, turn } = options;
+  const core = { shard, streams, topology };
+  const feeds = startFeeding({ ...core, finder, readers, meta: engine.meta, turn, clock, logger });
+  return new RunningBroker(options, { ...core, access, groups, transactions, shares, feeds });
 }
 
 interface BrokerParts {
@@ -142,6 +127,7 @@ interface BrokerParts {
   readonly access: Access;
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
+  readonly feeds: StreamFeeds;
   readonly shares: Shares;
 }
 
@@ -154,6 +140,32 @@ function ownGrants(user: string, namespace: string): Grants {
   return grants;
 }
 
+function makeStreams(options: BrokerOptions, shard: Shard): [Streams, StreamQueues] {
+  const { engine, clock, arena, limits, logger } = options;
+  const streams = new Streams(
+    {
+      engine,
+      clock,
+      logger,
+      durability: engine.durability === "memory" ? "memory" : options.durability,
+      producerExpiryMs: PRODUCER_EXPIRY_MS,
+      defaults: options.streamDefaults ?? {},
+    },
+    new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
+  );
+  const queues = new StreamQueues(streams, {
+    turn: options.turn,
+    clock,
+    logger,
+    counters: shard.counters,
+    readers: options.readers,
+    view: (slot, record) => shard.store.view(slot, record),
+    release: (slot) => shard.release(slot),
+    hold: () => shard.store.journal.hold(),
+  });
+  return [streams, queues];
+}
+
 /** A broker that serves. */
 export class RunningBroker implements Broker, EngineObserver {
   readonly shard: Shard;
@@ -162,6 +174,7 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly access: Access;
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
+  private readonly feeds: StreamFeeds;
   readonly shares: Shares;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
@@ -173,7 +186,7 @@ export class RunningBroker implements Broker, EngineObserver {
   private onRound: (seconds: number) => void = () => {};
 
   constructor(options: BrokerOptions, parts: BrokerParts) {
-    const { shard, streams, topology, access, groups, transactions } = parts;
+    const { shard, streams, topology, access, groups, transactions, shares, feeds } = parts;
     this.options = options;
     this.shard = shard;
     this.streams = streams;
@@ -181,7 +194,8 @@ export class RunningBroker implements Broker, EngineObserver {
     this.access = access;
     this.groups = groups;
     this.transactions = transactions;
-    this.shares = parts.shares;
+    this.feeds = feeds;
+    this.shares = shares;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -355,6 +369,7 @@ export class RunningBroker implements Broker, EngineObserver {
     this.transactions.stop();
     this.shares.stop();
     await this.access.idle();
+    this.feeds.stop();
     await this.streams.close();
     await this.shard.close();
   }

@@ -3,7 +3,7 @@ import { type ConsumeMessage, connect } from "amqplib";
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, expect, test } from "vitest";
 import { startBroker } from "../../src/index.ts";
-import { consume } from "../support/client.ts";
+import { consume, eventually } from "../support/client.ts";
 
 const broker = await startBroker({ engine: "memory:", amqp: { port: 0 }, kafka: { port: 0 } });
 const kafka = new Kafka({
@@ -140,4 +140,75 @@ test("a topic that is deleted is gone as a queue, and a queue as a topic", async
   // "exists already", says this client by false.
   expect(await admin.createTopics({ topics: [{ topic: "classic" }] })).toBe(false);
   await admin.disconnect();
+});
+
+test("a stream feeds an exchange: Kafka writes, queues behind the exchange get what is decided", async () => {
+  const channel = await amqp.createConfirmChannel();
+  const producer = await kafkaProducer();
+  await producer.send({ topic: "feeding", messages: [{ key: "a.x", value: "too early" }] });
+  await channel.assertExchange("fed", "topic", { arguments: { "x-source-stream": "feeding" } });
+  await channel.assertQueue("fed-a");
+  await channel.assertQueue("fed-all");
+  await channel.bindQueue("fed-a", "fed", "a.#");
+  await channel.bindQueue("fed-all", "fed", "#");
+  // Bound to itself, a stream must not go round for ever.
+  await channel.bindQueue("feeding", "fed", "#");
+  await producer.send({
+    topic: "feeding",
+    messages: [
+      { key: "a.1", value: "one", headers: { colour: "red" } },
+      { key: "b.1", value: "two" },
+    ],
+  });
+  channel.sendToQueue("feeding", Buffer.from("three"), { headers: { "x-key": "a.2" } });
+  await channel.waitForConfirms();
+  const all = await consume(await amqp.createChannel(), "fed-all", { noAck: true });
+  const some = await consume(await amqp.createChannel(), "fed-a", { noAck: true });
+  await all.count(3);
+  await some.count(2);
+  expect(all.messages.map(bodyOf)).toEqual(["one", "two", "three"]);
+  expect(some.messages.map(bodyOf)).toEqual(["one", "three"]);
+  expect(some.messages[0]?.fields).toMatchObject({ exchange: "fed", routingKey: "a.1" });
+  expect(some.messages[0]?.properties.headers).toMatchObject({ colour: "red", "x-key": "a.1" });
+  expect((await channel.checkQueue("feeding")).messageCount).toBe(4);
+  await channel.deleteExchange("fed");
+  await producer.send({ topic: "feeding", messages: [{ key: "a.3", value: "nobody listens" }] });
+  await channel.assertExchange("fed", "topic", { arguments: { "x-source-stream": "feeding" } });
+  await channel.bindQueue("fed-a", "fed", "a.#");
+  await producer.send({ topic: "feeding", messages: [{ key: "a.4", value: "four" }] });
+  await some.count(3);
+  expect(some.messages.map(bodyOf)).toEqual(["one", "three", "four"]);
+});
+
+test("a feed goes on after a restart where it was, also with what came meanwhile", async () => {
+  const { mkdtemp, rm } = await import("node:fs/promises");
+  const { tmpdir } = await import("node:os");
+  const { join } = await import("node:path");
+  const dataDir = await mkdtemp(join(tmpdir(), "polymq-feed-"));
+  try {
+    const bodies: string[] = [];
+    for (let run = 0; run < 3; run++) {
+      const server = await startBroker({ engine: "file:", dataDir, amqp: { port: 0 } });
+      const connection = await connect(server.amqp.url);
+      const channel = await connection.createConfirmChannel();
+      await channel.assertQueue("source", { arguments: { "x-queue-type": "stream" } });
+      await channel.assertQueue("sink");
+      await channel.assertExchange("feed", "fanout", { arguments: { "x-source-stream": "source" } });
+      await channel.bindQueue("sink", "feed", "");
+      channel.sendToQueue("source", Buffer.from(`run ${run}`));
+      await channel.waitForConfirms();
+      const inbox = await consume(channel, "sink", { noAck: true });
+      await eventually(() => inbox.messages.some((message) => bodyOf(message) === `run ${run}`));
+      await channel.cancel(inbox.consumerTag);
+      bodies.push(...inbox.messages.map(bodyOf));
+      // Passed on before the broker stops, or after the next start: at least once, and in order.
+      channel.sendToQueue("source", Buffer.from(`late ${run}`));
+      await channel.waitForConfirms();
+      await connection.close();
+      await server.stop();
+    }
+    expect([...new Set(bodies)]).toEqual(["run 0", "late 0", "run 1", "late 1", "run 2"]);
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
 });
