@@ -49,14 +49,26 @@ export class SessionStreams implements StreamControl {
   }
 
   create(declaration: StreamDeclaration): Stream {
+    this.tryCreate(declaration);
+    const { streams, namespace } = this.parts;
+    const stream = streams.create(namespace, declaration);
+    this.parts.made(stream);
+    return stream;
+  }
+
+  tryCreate(declaration: StreamDeclaration): void {
     const { streams, namespace, checkName } = this.parts;
     const { name } = declaration;
     this.check("create", name);
     if (streams.find(namespace, name) !== null) throw streamExists(name, namespace);
     checkName(name);
-    const stream = streams.create(namespace, declaration);
-    this.parts.made(stream);
-    return stream;
+    streams.check(namespace, declaration);
+  }
+
+  tryAlter(name: string, overrides: Partial<StreamConfig>): void {
+    this.check("alter-configs", name);
+    const { partitions } = this.require(name);
+    this.parts.streams.check(this.parts.namespace, { name, partitions: partitions.length, overrides });
   }
 
   delete(name: string): void {

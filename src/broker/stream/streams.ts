@@ -82,19 +82,24 @@ export class Streams {
 
   /** The name must be free. @throws BrokerError name-invalid, argument-invalid */
   create(namespace: string, declaration: StreamDeclaration, declared: DeclaredQueue | null = null): Stream {
+    this.check(namespace, declaration);
     const { name, partitions, overrides, attributes } = declaration;
-    if (name === "" || Buffer.byteLength(name) > NAME_BYTES_MAX) {
-      const detail = { kind: "queue", name, namespace };
-      throw new BrokerError("name-invalid", `a stream cannot be named '${name}'`, detail);
-    }
-    this.checkPartitions(name, namespace, partitions, 1);
-    checkOverrides(name, namespace, overrides, this.highest);
     const id = randomBytes(16).toString("hex");
     const facts = { id, name, partitions, overrides, attributes, declared };
     const stream = new Stream(this.context, namespace, facts, this.defaults);
     this.enter(stream);
     this.store.put(namespace, facts);
     return stream;
+  }
+
+  /** @throws BrokerError name-invalid, argument-invalid */
+  check(namespace: string, { name, partitions, overrides }: Omit<StreamDeclaration, "attributes">): void {
+    if (name === "" || Buffer.byteLength(name) > NAME_BYTES_MAX) {
+      const detail = { kind: "queue", name, namespace };
+      throw new BrokerError("name-invalid", `a stream cannot be named '${name}'`, detail);
+    }
+    this.checkPartitions(name, namespace, partitions, 1);
+    checkOverrides(name, namespace, overrides, this.highest);
   }
 
   delete(stream: Stream): void {

@@ -133,6 +133,8 @@ public class AdminCheck {
             CreateTopicsOptions dry = new CreateTopicsOptions().validateOnly(true);
             admin.createTopics(List.of(new NewTopic(t + ".v", 1, (short) 1)), dry).all().get();
             fails(TopicExistsException.class, () -> admin.createTopics(List.of(new NewTopic(t, 1, (short) 1)), dry).all().get());
+            NewTopic large = new NewTopic(t + ".v", 10_000_000, (short) 1);
+            fails(InvalidPartitionsException.class, () -> admin.createTopics(List.of(large), dry).all().get());
             that(!admin.listTopics().names().get().contains(t + ".v"), "the topic");
         });
         check("topics grow and do not shrink", () -> {
