@@ -204,7 +204,7 @@ export class RunningBroker implements Broker, EngineObserver {
       // have them looked at a million times over.
       clock: new SystemClock(),
       logger,
-      messagesPress: () => shard.store.pressed,
+      messagesPress: () => shard.store.pressed || streams.pressed,
       residentBytes: () => process.memoryUsage.rss(),
       memoryBytesMax: limits.memoryBytesMax,
       diskFreeBytesMin: limits.diskFreeBytesMin,
