@@ -252,6 +252,24 @@ const KAFKA = {
     default: "off",
     help: "longest time that the session of an absent MQTT client is kept; `off`: as long as it asks for",
   }),
+  mqttDeadLetterExchange: option({
+    file: "mqtt.dead-letter-exchange",
+    type: orOff(TEXT),
+    default: "off",
+    help: "exchange for messages that an MQTT 5 client refuses (a reason of 0x80 and more), or that expire in its session",
+  }),
+  mqttRetryAttempts: option({
+    file: "mqtt.retry-attempts",
+    type: orOff(integer(1, 1_000_000)),
+    default: "off",
+    help: "how often a message that an MQTT 5 client refuses is sent again before it counts as refused",
+  }),
+  mqttRetryBackoff: option({
+    file: "mqtt.retry-backoff",
+    type: duration(1, DAY_MS),
+    default: "1s",
+    help: "how long such a message waits before it is sent again; twice as long for each one more, up to a minute",
+  }),
   mqttSysInterval: option({
     file: "mqtt.sys-interval",
     type: orOff(duration(1000, DAY_MS)),

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import type { QueueOptions } from "./broker/index.ts";
 import type { ClientPort, Settings } from "./config.ts";
 import { dataDirectoryOf } from "./engines.ts";
 import type { ConnectionAcceptor } from "./net/transport.ts";
@@ -53,6 +54,7 @@ export const PROTOCOLS: readonly ProtocolEntry[] = [
       keepAliveSecondsMax: secondsOf(all.mqttKeepAliveMax),
       sessionExpirySecondsMax: secondsOf(all.mqttSessionExpiryMax),
       sysIntervalMs: all.mqttSysInterval,
+      sessionQueue: sessionQueueOf(all),
     }),
   }),
   entry({
@@ -95,4 +97,17 @@ function entry<S>(declaration: Declaration<S>): ProtocolEntry {
   const acceptor: ProtocolEntry["acceptor"] = (context, all) =>
     protocol.acceptor({ ...context, settings: settings(all) });
   return { protocol, ports, acceptor, listenerOptions };
+}
+
+const RETRY_CEILING_MS = 60_000;
+
+/** What becomes of messages that MQTT clients refuse. */
+function sessionQueueOf(all: Settings): QueueOptions {
+  const { mqttDeadLetterExchange: deadLetterExchange, mqttRetryAttempts: attempts } = all;
+  const initialMs = all.mqttRetryBackoff;
+  const ceilingMs = Math.max(RETRY_CEILING_MS, initialMs);
+  return {
+    ...(deadLetterExchange !== null && { deadLetterExchange }),
+    ...(attempts !== null && { retry: { attempts, initialMs, multiplier: 2, ceilingMs, jitter: 0.2 } }),
+  };
 }

@@ -2,16 +2,20 @@ import { BrokerError } from "../base/errors.ts";
 import type { Durability } from "../engine/engine.ts";
 import type { Annotations } from "../message/record.ts";
 import type { Access } from "./access/access.ts";
-import type { Consumer } from "./consumer.ts";
 import type { Groups } from "./groups/groups.ts";
 import type { GroupSpace } from "./groups/space.ts";
 import type { Principal } from "./index.ts";
 import type { Ledger } from "./ledger.ts";
+import type { PublishTarget } from "./publisher.ts";
 import type { Queue } from "./queue.ts";
 import { Readdressed } from "./redirect.ts";
 import type { Session } from "./session.ts";
 import type { Shard } from "./shard.ts";
+import type { ShareSpace, Shares } from "./share/shares.ts";
+import type { Partition } from "./stream/partition.ts";
 import { SessionStreams } from "./stream/session-streams.ts";
+import type { StreamQueue } from "./stream/stream-queue.ts";
+import { declarationOf } from "./stream/stream-queues.ts";
 import type { Streams } from "./stream/streams.ts";
 import { ControlSession } from "./topology/control.ts";
 import type { Topology } from "./topology/topology.ts";
@@ -19,6 +23,7 @@ import type { TransactionCoordinator, TransactionSpace } from "./transactions/co
 import {
   type CommitWaiter,
   type ConsumeOptions,
+  type ConsumerHandle,
   type ConsumerSink,
   type Delivery,
   type Incoming,
@@ -48,6 +53,7 @@ export interface ClientSessionParts {
   readonly access: Pick<Access, "grants">;
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
+  readonly shares: Shares;
   readonly principal: Principal;
   readonly namespace: string;
   readonly owner: Owner;
@@ -58,6 +64,7 @@ export interface ClientSessionParts {
 export class ClientSession extends ControlSession implements Session {
   readonly groups: GroupSpace;
   readonly transactions: TransactionSpace;
+  readonly shares: ShareSpace;
   readonly streams: SessionStreams;
   private readonly shard: Shard;
   private readonly onClosed: (session: ClientSession) => void;
@@ -68,12 +75,15 @@ export class ClientSession extends ControlSession implements Session {
     this.shard = parts.shard;
     this.groups = parts.groups.space(this.namespace);
     this.transactions = parts.transactions.space(this.namespace);
+    this.shares = parts.shares.space(this.namespace);
     this.streams = new SessionStreams({
       address: parts.owner.address ?? null,
       streams: parts.streams,
       grants: this.grants,
       namespace: parts.namespace,
       checkName: (name) => this.space.checkStreamName(name),
+      made: (stream) => this.space.enterStream(declarationOf(stream)),
+      remove: (name) => void this.space.queueDelete(name, false, false, this.owner),
     });
     this.onClosed = parts.closed;
   }
@@ -106,12 +116,22 @@ export class ClientSession extends ControlSession implements Session {
     const plain = copies === null && blindCopies === null;
     if (route.delaying && message.delayMs > 0) return this.publishDelayed(route, message);
     if (plain && !route.dynamic) {
-      return this.shard.publisher.publish(route.queues as Queue[], message, null, message.expirationMs);
+      return this.shard.publisher.publish(
+        route.queues as (Queue | StreamQueue)[],
+        message,
+        null,
+        message.expirationMs,
+      );
     }
     const found: QueueHandle[] = [];
     this.space.destinations(route, message, [...(copies ?? []), ...(blindCopies ?? [])], found);
     const annotations = plain ? null : Buffer.from(JSON.stringify(annotationsOf(message)));
-    return this.shard.publisher.publish(found as Queue[], message, annotations, message.expirationMs);
+    return this.shard.publisher.publish(
+      found as (Queue | StreamQueue)[],
+      message,
+      annotations,
+      message.expirationMs,
+    );
   }
 
   /** Each delaying exchange on the way keeps the message until its delay is over; queues beside it get it now. */
@@ -125,7 +145,7 @@ export class ClientSession extends ControlSession implements Session {
     const old = plain ? null : annotationsOf(message);
     const annotations = plain ? null : Buffer.from(JSON.stringify(old));
     if (delays.length === 0) {
-      return shard.publisher.publish(found as Queue[], message, annotations, expirationMs);
+      return shard.publisher.publish(found as (Queue | StreamQueue)[], message, annotations, expirationMs);
     }
     shard.publisher.count(message);
     let outcome = PUBLISH_DONE;
@@ -133,7 +153,7 @@ export class ClientSession extends ControlSession implements Session {
       outcome |= shard.delays.add(namespace, exchange, message, old, expirationMs, delayMs);
     }
     if (found.length === 0) return outcome;
-    const now = shard.publisher.store(found as Queue[], message, annotations, expirationMs);
+    const now = shard.publisher.store(found as (Queue | StreamQueue)[], message, annotations, expirationMs);
     return now === PUBLISH_REFUSED ? now : outcome | now;
   }
 
@@ -161,8 +181,11 @@ export class ClientSession extends ControlSession implements Session {
     return ledger;
   }
 
-  consume(queue: string, options: ConsumeOptions, sink: ConsumerSink, ledger: LedgerHandle): Consumer {
-    return this.readable(queue).addConsumer(options, sink, ledger as Ledger);
+  consume(queue: string, options: ConsumeOptions, sink: ConsumerSink, ledger: LedgerHandle): ConsumerHandle {
+    const part = this.space.queue(queue) === undefined ? this.partition(queue) : null;
+    if (part === null) return this.readable(queue).addConsumer(options, sink, ledger as Ledger);
+    const source = this.readable(part.stream.name) as StreamQueue;
+    return source.addConsumer(options, sink, ledger as Ledger, part);
   }
 
   get(
@@ -201,12 +224,19 @@ export class ClientSession extends ControlSession implements Session {
     this.onClosed(this);
   }
 
-  private readable(name: string): Queue {
-    return this.queueForReading(name) as Queue;
+  /** "orders-2" is the third partition of stream "orders", unless a queue is called so. */
+  private partition(name: string): Partition | null {
+    const [, stream = "", index = ""] = /^(.+)-(\d{1,6})$/s.exec(name) ?? [];
+    const { partitions = [] } = this.streams.find(stream) ?? {};
+    return partitions.length > 1 ? (partitions[Number(index)] ?? null) : null;
   }
 
-  private writable(name: string): Queue {
-    return this.queueForWriting(name) as Queue;
+  private readable(name: string): Queue | StreamQueue {
+    return this.queueForReading(name) as Queue | StreamQueue;
+  }
+
+  private writable(name: string): PublishTarget {
+    return this.queueForWriting(name) as Queue | StreamQueue;
   }
 }
 

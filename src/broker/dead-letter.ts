@@ -8,7 +8,7 @@ import {
   RecordView,
 } from "../message/record.ts";
 import type { Table } from "../message/values.ts";
-import type { Publisher } from "./publisher.ts";
+import type { Publisher, PublishTarget } from "./publisher.ts";
 import type { Queue } from "./queue.ts";
 import type { Counters } from "./stats.ts";
 import type { MessageStore, RecordSource } from "./store/message-store.ts";
@@ -16,7 +16,12 @@ import type { MessageStore, RecordSource } from "./store/message-store.ts";
 /** How the data plane finds queues. Implemented over the topology. */
 export interface QueueFinder {
   /** Queues that a message published to `exchange` with these keys reaches; empty when there is no such exchange. */
-  find(namespace: string, exchange: string, keys: readonly string[], message: FoundMessage): readonly Queue[];
+  find(
+    namespace: string,
+    exchange: string,
+    keys: readonly string[],
+    message: FoundMessage,
+  ): readonly PublishTarget[];
   /** The namespace's parking lot, made when first needed. */
   parkingLot(namespace: string): Queue;
 }
@@ -187,7 +192,7 @@ export class DeadLetters {
     const visible = [routing.key, ...(old?.copies ?? [])];
     const annotations = this.died(queue.name, reason, routing.exchange, visible, expiration, old);
     const nextKeys = deadLetterRoutingKey === undefined ? keys : [deadLetterRoutingKey];
-    let targets: readonly Queue[];
+    let targets: readonly PublishTarget[];
     if (hasTarget) {
       targets = this.finder
         .find(queue.namespace, deadLetterExchange as string, nextKeys, {
@@ -204,7 +209,7 @@ export class DeadLetters {
     this.put(
       source,
       hasTarget ? (deadLetterExchange as string) : "",
-      hasTarget ? (nextKeys[0] ?? "") : (targets[0] as Queue).name,
+      hasTarget ? (nextKeys[0] ?? "") : (targets[0] as PublishTarget).name,
       {
         ...annotations,
         ...(deadLetterRoutingKey === undefined ? {} : { copies: [], blindCopies: [], copiesRemoved: true }),
@@ -218,7 +223,7 @@ export class DeadLetters {
     exchange: string,
     key: string,
     annotations: Annotations,
-    targets: readonly Queue[],
+    targets: readonly PublishTarget[],
   ): void {
     // Routing and native bytes lie in different buffers now; the store copies from one.
     const routing = encodeRouting(exchange, key);
@@ -236,7 +241,12 @@ export class DeadLetters {
   }
 
   /** A message that comes back to a queue by itself, without anybody having rejected it, goes round for ever: it ends. */
-  private admissible(target: Queue, old: Annotations | null, now: Annotations, reason: DeathReason): boolean {
+  private admissible(
+    target: PublishTarget,
+    old: Annotations | null,
+    now: Annotations,
+    reason: DeathReason,
+  ): boolean {
     if (reason === "rejected") return true;
     const deaths = now.deaths ?? [];
     const seen = deaths.findIndex((death) => death.queue === target.name);

@@ -11,6 +11,8 @@ export class MutableDelivery implements Delivery {
   redelivered = false;
   deliveryCount = 0;
   queue = "";
+  streamOffset = -1;
+  streamPartition = -1;
 
   get retained(): boolean {
     return this.record.retained;

@@ -10,6 +10,7 @@ export type { AlarmListener } from "./alarms.ts";
 export * from "./groups/types.ts";
 export type { Session } from "./session.ts";
 export type { SettingsStore } from "./settings.ts";
+export * from "./share/types.ts";
 export type { BrokerStats, Counters } from "./stats.ts";
 export * from "./stream/types.ts";
 export * from "./transactions/types.ts";

@@ -13,15 +13,22 @@ import type { Rights, ScramExchange, ScramMechanism, TokenLogin, TokenVerifier }
 import { type AlarmListener, Alarms } from "./alarms.ts";
 import { ClientSession } from "./client-session.ts";
 import type { QueueFinder } from "./dead-letter.ts";
+import { startFeeding } from "./feeding.ts";
 import { Groups } from "./groups/groups.ts";
 import type { KnownStream, StreamDirectory } from "./groups/subscriptions.ts";
 import type { Broker, Credentials, Principal } from "./index.ts";
 import { parkingLotDeclaration } from "./parking.ts";
+import type { PublishTarget } from "./publisher.ts";
 import type { Queue } from "./queue.ts";
+import { QueueRooms } from "./queue-rooms.ts";
 import type { Session } from "./session.ts";
 import { MetaSettings } from "./settings.ts";
 import { Shard } from "./shard.ts";
+import { Shares } from "./share/shares.ts";
 import type { BrokerStats, Counters } from "./stats.ts";
+import type { StreamFeeds } from "./stream/stream-feeds.ts";
+import type { StreamQueue } from "./stream/stream-queue.ts";
+import { StreamQueues } from "./stream/stream-queues.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
 import type { StreamConfig, StreamHandle } from "./stream/types.ts";
@@ -82,21 +89,9 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     quorumDeliveryLimit: options.quorumDeliveryLimit,
     onCorruption: (error) => logger.error({ error: error.message }, "stored data is damaged"),
   });
-  const streams = new Streams(
-    {
-      engine,
-      clock,
-      logger,
-      durability: engine.durability === "memory" ? "memory" : options.durability,
-      producerExpiryMs: PRODUCER_EXPIRY_MS,
-      defaults: options.streamDefaults ?? {},
-    },
-    new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
-  );
-  topology = Topology.open(engine.meta, shard, { queuesMax: limits.queuesMax, streams });
-  topology.onChange(({ kind, action, namespace }) => {
-    if (kind === "namespace" && action === "deleted") streams.deleteNamespace(namespace);
-  });
+  const [streams, streamQueues] = makeStreams(options, shard);
+  const rooms = new QueueRooms(shard, streamQueues);
+  topology = Topology.open(engine.meta, rooms, { queuesMax: limits.queuesMax, streams: streamQueues });
   const access = await Access.open(engine.meta, {
     clock,
     ...(options.initialUser !== undefined && { initialUser: options.initialUser }),
@@ -108,7 +103,9 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     meta: engine.meta,
     clock,
     streams: { in: (namespace) => directoryOf(streams, namespace) },
+    removed: (namespace, group) => shares.space(namespace).forgetGroup(group),
   });
+  const shares: Shares = new Shares({ meta: engine.meta, clock, logger, streams, groups });
   const transactions = new TransactionCoordinator({
     meta: engine.meta,
     clock,
@@ -117,7 +114,10 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     streams,
     coordinatorEpoch: engine.epoch,
   });
-  return new RunningBroker(options, { shard, streams, topology, access, groups, transactions });
+  const { readers, turn } = options;
+  const core = { shard, streams, topology };
+  const feeds = startFeeding({ ...core, finder, readers, meta: engine.meta, turn, clock, logger });
+  return new RunningBroker(options, { ...core, access, groups, transactions, shares, feeds });
 }
 
 interface BrokerParts {
@@ -127,6 +127,8 @@ interface BrokerParts {
   readonly access: Access;
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
+  readonly feeds: StreamFeeds;
+  readonly shares: Shares;
 }
 
 /** Users always have a name. */
@@ -138,6 +140,32 @@ function ownGrants(user: string, namespace: string): Grants {
   return grants;
 }
 
+function makeStreams(options: BrokerOptions, shard: Shard): [Streams, StreamQueues] {
+  const { engine, clock, arena, limits, logger } = options;
+  const streams = new Streams(
+    {
+      engine,
+      clock,
+      logger,
+      durability: engine.durability === "memory" ? "memory" : options.durability,
+      producerExpiryMs: PRODUCER_EXPIRY_MS,
+      defaults: options.streamDefaults ?? {},
+    },
+    new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
+  );
+  const queues = new StreamQueues(streams, {
+    turn: options.turn,
+    clock,
+    logger,
+    counters: shard.counters,
+    readers: options.readers,
+    view: (slot, record) => shard.store.view(slot, record),
+    release: (slot) => shard.release(slot),
+    hold: () => shard.store.journal.hold(),
+  });
+  return [streams, queues];
+}
+
 /** A broker that serves. */
 export class RunningBroker implements Broker, EngineObserver {
   readonly shard: Shard;
@@ -146,6 +174,8 @@ export class RunningBroker implements Broker, EngineObserver {
   readonly access: Access;
   readonly groups: Groups;
   readonly transactions: TransactionCoordinator;
+  private readonly feeds: StreamFeeds;
+  readonly shares: Shares;
   readonly settings: MetaSettings;
   private readonly options: BrokerOptions;
   private readonly alarms: Alarms;
@@ -156,7 +186,7 @@ export class RunningBroker implements Broker, EngineObserver {
   private onRound: (seconds: number) => void = () => {};
 
   constructor(options: BrokerOptions, parts: BrokerParts) {
-    const { shard, streams, topology, access, groups, transactions } = parts;
+    const { shard, streams, topology, access, groups, transactions, shares, feeds } = parts;
     this.options = options;
     this.shard = shard;
     this.streams = streams;
@@ -164,6 +194,8 @@ export class RunningBroker implements Broker, EngineObserver {
     this.access = access;
     this.groups = groups;
     this.transactions = transactions;
+    this.feeds = feeds;
+    this.shares = shares;
     this.settings = new MetaSettings(options.engine.meta);
     const { engine, logger, limits } = options;
     this.alarms = new Alarms({
@@ -247,12 +279,12 @@ export class RunningBroker implements Broker, EngineObserver {
     namespace: string,
     owner: Owner,
   ): Session {
-    const { shard, topology, streams, groups, transactions } = this;
+    const { shard, topology, streams, groups, transactions, shares } = this;
     const closed = (gone: ClientSession): void => {
       this.sessions.delete(gone);
     };
     const session = new ClientSession({
-      ...{ shard, streams, topology, groups, transactions, access },
+      ...{ shard, streams, topology, groups, transactions, shares, access },
       ...{ principal, namespace, owner, closed },
     });
     this.sessions.add(session);
@@ -335,7 +367,9 @@ export class RunningBroker implements Broker, EngineObserver {
     this.alarms.stop();
     this.groups.stop();
     this.transactions.stop();
+    this.shares.stop();
     await this.access.idle();
+    this.feeds.stop();
     await this.streams.close();
     await this.shard.close();
   }
@@ -362,14 +396,14 @@ function findQueues(
   exchange: string,
   keys: readonly string[],
   message: Parameters<QueueFinder["find"]>[3],
-): readonly Queue[] {
+): readonly PublishTarget[] {
   if (!topology.has(namespace)) return [];
   const space = topology.namespace(namespace);
   if (space.exchange(exchange) === undefined) return [];
   const route = space.route(exchange, keys[0] ?? "");
   const found: QueueHandle[] = [];
   space.destinations(route, message, keys.slice(1), found);
-  return found as Queue[];
+  return found as (Queue | StreamQueue)[];
 }
 
 function parkingLot(topology: Topology, namespace: string): Queue {

@@ -1,6 +1,7 @@
 import type { Clock } from "../base/clock.ts";
+import { copyBytes } from "../base/copy-bytes.ts";
 import { FLAG_RETAINED, RECORD_HEADER_BYTES } from "../message/record.ts";
-import type { Holders } from "./holders.ts";
+import type { Holders, MessageHolder } from "./holders.ts";
 import type { Queue } from "./queue.ts";
 import type { Counters } from "./stats.ts";
 import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, enqueueHead } from "./store/heads.ts";
@@ -10,6 +11,7 @@ import {
   PUBLISH_PENDING,
   PUBLISH_REFUSED,
   PUBLISH_UNROUTED,
+  type QueueDeclaration,
   type StoredMessage,
 } from "./types.ts";
 
@@ -22,6 +24,19 @@ export interface Overflow {
   release(): void;
 }
 
+/** What a message can be published to: a queue, or a stream as one. */
+export interface PublishTarget extends MessageHolder {
+  readonly name: string;
+  readonly declaration: QueueDeclaration;
+  readonly accepts: boolean;
+  readonly limited: boolean;
+  readonly writeBehind: boolean;
+  readonly synced: boolean;
+  /** It keeps the message in its own way, durable a little later: the journal is held until then. */
+  readonly apart?: boolean;
+  offer(slot: number, pending: boolean, transient?: boolean): void;
+}
+
 /** The way in: one message, stored once, for any number of queues. */
 export class Publisher {
   private readonly messages: MessageStore;
@@ -29,7 +44,7 @@ export class Publisher {
   private readonly clock: Clock;
   private readonly counters: Counters;
   private readonly overflow: () => Overflow;
-  private readonly one: Queue[] = [];
+  private readonly one: PublishTarget[] = [];
   private readonly head = enqueueHead();
 
   constructor(
@@ -48,7 +63,7 @@ export class Publisher {
 
   /** A client's message: like `store`, and counted as published. */
   publish(
-    queues: readonly Queue[],
+    queues: readonly PublishTarget[],
     source: RecordSource,
     annotations: Uint8Array | null,
     expirationMs: number,
@@ -67,13 +82,13 @@ export class Publisher {
    * The array is kept when it has more than one element: it must not change.
    */
   store(
-    queues: readonly Queue[],
+    queues: readonly PublishTarget[],
     source: RecordSource,
     annotations: Uint8Array | null,
     expirationMs: number,
   ): number {
     if (queues.length === 1) {
-      const queue = queues[0] as Queue;
+      const queue = queues[0] as PublishTarget;
       if (queue.accepts) return this.toOne(queue, source, annotations, expirationMs, 0);
       this.refuse(queue, source, annotations);
       return PUBLISH_REFUSED;
@@ -96,7 +111,7 @@ export class Publisher {
    * Puts a stored message, which is in memory, into a queue: a copy of the same bytes under a new id, with
    * what is left of its time to live.
    */
-  forward(queue: Queue, message: StoredMessage, retained: boolean): number {
+  forward(queue: PublishTarget, message: StoredMessage, retained: boolean): number {
     const { messages, counters } = this;
     const { record } = message;
     const source: RecordSource = {
@@ -118,7 +133,7 @@ export class Publisher {
     }
     const annotationsAt = record.offset + RECORD_HEADER_BYTES;
     const annotations =
-      record.annotationsLength === 0 ? null : record.bytes.slice(annotationsAt, record.routingOffset);
+      record.annotationsLength === 0 ? null : copyBytes(record.bytes, annotationsAt, record.routingOffset);
     const expirationMs = message.expiresAt === 0 ? -1 : Math.max(0, message.expiresAt - this.clock.now());
     // Room for the copy must not be made by letting go of the original.
     const held = messages.hold(record);
@@ -129,7 +144,7 @@ export class Publisher {
   }
 
   private toOne(
-    queue: Queue,
+    queue: PublishTarget,
     source: RecordSource,
     annotations: Uint8Array | null,
     expirationMs: number,
@@ -142,7 +157,7 @@ export class Publisher {
     if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
     if (!logged) {
       queue.offer(slot, false, !source.persistent);
-      return PUBLISH_DONE;
+      return queue.apart === true ? PUBLISH_PENDING : PUBLISH_DONE;
     }
     this.one[0] = queue;
     this.enter(slot, this.one);
@@ -153,7 +168,7 @@ export class Publisher {
   }
 
   private toMany(
-    queues: readonly Queue[],
+    queues: readonly PublishTarget[],
     source: RecordSource,
     annotations: Uint8Array | null,
     expirationMs: number,
@@ -165,6 +180,7 @@ export class Publisher {
     let limited = false;
     for (const queue of queues) {
       if (queue.limited) limited = true;
+      if (queue.apart === true) pending = true;
       if (queue.declaration.options.messageTtlMs !== undefined) timed = true;
       if (!source.persistent || !queue.logged) continue;
       logged = true;
@@ -185,10 +201,10 @@ export class Publisher {
     return pending ? PUBLISH_PENDING : PUBLISH_DONE;
   }
 
-  private refuse(queue: Queue, source: RecordSource, annotations: Uint8Array | null): void {
+  private refuse(queue: PublishTarget, source: RecordSource, annotations: Uint8Array | null): void {
     this.counters.refused++;
     if (queue.declaration.options.overflow === "reject-publish-dlx")
-      this.overflow().refused(queue, source, annotations);
+      this.overflow().refused(queue as Queue, source, annotations);
   }
 
   private setTimes(slot: number, timed: boolean, expirationMs: number): void {
@@ -197,7 +213,7 @@ export class Publisher {
     if (expirationMs >= 0) this.messages.table.setExpiresAt(slot, now + expirationMs);
   }
 
-  private enter(slot: number, queues: readonly Queue[]): void {
+  private enter(slot: number, queues: readonly PublishTarget[]): void {
     const { table, journal } = this.messages;
     const head = this.head;
     head.queueIds.length = 0;

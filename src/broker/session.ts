@@ -1,5 +1,6 @@
 import type { Table } from "../message/values.ts";
 import type { GroupControl } from "./groups/types.ts";
+import type { ShareControl } from "./share/types.ts";
 import type { StreamControl } from "./stream/types.ts";
 import type { TransactionControl } from "./transactions/types.ts";
 import type {
@@ -35,6 +36,8 @@ export interface Session {
   readonly groups: GroupControl;
   /** Transactions over this namespace's streams and groups. */
   readonly transactions: TransactionControl;
+  /** Reading this namespace's streams like queues. */
+  readonly shares: ShareControl;
   /** The namespace's streams. */
   readonly streams: StreamControl;
 

@@ -26,6 +26,10 @@ export interface QueueOptions {
    * (counted as "offline"), and so is one that comes while `lengthMax` are waiting (counted as "slow").
    */
   readonly volatile?: boolean;
+  /** Streams only: how long records are kept, how large a run of them gets, and into how many partitions they go. */
+  readonly ageMaxMs?: number;
+  readonly segmentBytesMax?: number;
+  readonly partitions?: number;
   /**
    * A message that is not persistent is dropped when it comes while there is no consumer (counted as "offline"), or
    * while so many bytes are ready (counted as "slow").
@@ -148,6 +152,10 @@ export interface Delivery extends StoredMessage {
   queue: string;
   /** It came by `Session.forward` as a retained message. */
   readonly retained: boolean;
+  /** Place in the stream that it comes from; -1: it comes from a queue. */
+  readonly streamOffset: number;
+  /** Of a stream that has several; else -1. */
+  readonly streamPartition: number;
 }
 
 // --- retained messages ---------------------------------------------------------------------------

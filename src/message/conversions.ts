@@ -1,3 +1,4 @@
+import { copyBytes } from "../base/copy-bytes.ts";
 import type { TypedValue } from "./values.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -35,7 +36,7 @@ export function valueText({ type, value }: TypedValue): string | undefined {
 /** Bytes for protocols that tell text from bytes: text when it is UTF-8. */
 export function bytesValue(bytes: Uint8Array): TypedValue {
   const text = utf8Text(bytes);
-  return text === undefined ? { type: "binary", value: bytes.slice() } : { type: "string", value: text };
+  return text === undefined ? { type: "binary", value: copyBytes(bytes) } : { type: "string", value: text };
 }
 
 /** An identifier as text, or undefined when it is bytes that are none. */

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { startBroker } from "../../src/index.ts";
 import type { Message, Property, Side } from "./side.ts";
 import { amqpSide } from "./sides/amqp.ts";
+import { kafkaSide } from "./sides/kafka.ts";
 import { mqttSide } from "./sides/mqtt.ts";
 import { stompSide } from "./sides/stomp.ts";
 
@@ -11,12 +12,14 @@ const broker = await startBroker({
   amqp: { port: 0 },
   mqtt: { port: 0 },
   stomp: { port: 0 },
+  kafka: { port: 0 },
 });
 const sides: readonly Side[] = await Promise.all([
   amqpSide(broker.amqp.url),
   stompSide(broker.stomp?.url as string),
   mqttSide(broker.mqtt?.url as string, 4),
   mqttSide(broker.mqtt?.url as string, 5),
+  kafkaSide(broker.kafka?.port as number, broker.amqp.url),
 ]);
 afterAll(async () => {
   await Promise.all(sides.map((side) => side.close()));

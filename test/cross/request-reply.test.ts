@@ -4,6 +4,7 @@ import { afterAll, expect, test } from "vitest";
 import { startBroker } from "../../src/index.ts";
 import type { Peer } from "./peer.ts";
 import { amqpPeer } from "./peers/amqp.ts";
+import { kafkaPeer } from "./peers/kafka.ts";
 import { mqttPeer } from "./peers/mqtt.ts";
 import { stompPeer } from "./peers/stomp.ts";
 
@@ -12,11 +13,13 @@ const broker = await startBroker({
   amqp: { port: 0 },
   mqtt: { port: 0 },
   stomp: { port: 0 },
+  kafka: { port: 0 },
 });
 const peers: readonly Peer[] = await Promise.all([
   amqpPeer(broker.amqp.url),
   stompPeer(broker.stomp?.url as string),
   mqttPeer(broker.mqtt?.url as string),
+  kafkaPeer(broker.kafka?.port as number, broker.amqp.url),
 ]);
 afterAll(async () => {
   await Promise.all(peers.map((peer) => peer.close()));

@@ -52,6 +52,7 @@ export async function openDirectMqtt(): Promise<DirectMqtt> {
     keepAliveSecondsMax: null,
     sessionExpirySecondsMax: 1,
     sysIntervalMs: null,
+    sessionQueue: {},
   };
   const names = { product: "PolyMQ", version: "0", platform: "PolyMQ" };
   const acceptor = mqtt.acceptor({ ...shared, broker, settings, ...names });

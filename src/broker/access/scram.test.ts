@@ -1,4 +1,5 @@
 import { createHash, createHmac, pbkdf2Sync } from "node:crypto";
+import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ManualClock } from "../../base/clock.ts";
 import { BrokerError } from "../../base/errors.ts";
@@ -121,6 +122,28 @@ async function logIn(exchange: ScramExchange, mechanism: ScramMechanism, user: s
   expect(answer).toBe(`v=${hmac(hmac(salted, "Server Key"), transcript).toString("base64")}`);
   return exchange.user;
 }
+
+it("whatever a client says, it gets an answer or is refused", async () => {
+  const source: ScramSource = {
+    ready: Promise.resolve(),
+    verifier: () => null,
+    fakeSalt: () => "c2FsdA==",
+    admit: (user) => ({ user, tags: [] }),
+  };
+  const part = fc.constantFrom("n,,", "n=", "r=", "c=biws", "p=", ",", "=2C", "a", "m=x", "\0", "é");
+  const message = fc.array(part, { maxLength: 12 }).map((parts) => parts.join(""));
+  await fc.assert(
+    fc.asyncProperty(fc.array(message, { maxLength: 3 }), async (messages) => {
+      const exchange = new ServerScramExchange(SHA256, source);
+      for (const text of messages) {
+        await exchange.step(Buffer.from(text)).catch((error: unknown) => {
+          expect(error).toBeInstanceOf(BrokerError);
+        });
+      }
+      expect(exchange.user).toBeNull();
+    }),
+  );
+});
 
 describe("users", () => {
   let meta: FakeMeta;

@@ -13,6 +13,8 @@ export interface GroupsOptions {
   readonly settings?: Partial<GroupSettings>;
   /** Names that nobody has had; default: random UUIDs. */
   readonly newId?: () => string;
+  /** A group is no more. */
+  readonly removed?: (namespace: string, group: string) => void;
 }
 
 /** All groups of the broker. */
@@ -22,13 +24,14 @@ export class Groups {
   private readonly sweep = new Deadline(() => this.expire());
 
   /** Takes up what is stored. */
-  constructor({ meta, clock, streams, settings, newId }: GroupsOptions) {
+  constructor({ meta, clock, streams, settings, newId, removed }: GroupsOptions) {
     this.parts = {
       store: new GroupStore(meta),
       deadlines: new Deadlines(clock),
       settings: { ...DEFAULT_GROUP_SETTINGS, ...settings },
       streams,
       newId: newId ?? randomUUID,
+      removed: removed ?? (() => {}),
       now: () => clock.now(),
     };
     this.restore();

@@ -36,6 +36,8 @@ export interface GroupParts {
   readonly settings: GroupSettings;
   readonly streams: StreamNames;
   readonly newId: () => string;
+  /** A group is no more. */
+  readonly removed: (namespace: string, group: string) => void;
   /** Wall clock, ms. */
   readonly now: () => number;
 }
@@ -242,7 +244,8 @@ export class GroupSpace implements GroupControl {
     const now = this.parts.now();
     for (const group of [...this.groups.values()]) {
       group.offsets.expire((stream, offset) => this.isOver(group, stream, offset, now));
-      if (group.vacant && group.offsets.empty) this.remove(group);
+      // What a share group has read is kept until somebody deletes it.
+      if (group.vacant && group.offsets.empty && group.members?.kind !== "share") this.remove(group);
     }
   }
 
@@ -314,6 +317,7 @@ export class GroupSpace implements GroupControl {
     group.members?.destroy();
     group.offsets.clear();
     this.groups.delete(group.name);
+    this.parts.removed(this.namespace, group.name);
     this.parts.store.deleteGroup(this.namespace, group.name);
   }
 

@@ -9,6 +9,39 @@ export interface CommitTarget {
   committed(slot: number): void;
 }
 
+/**
+ * Something beside the log that a batch's waiters wait for as well: records of streams, which are
+ * durable on their own. Whoever takes a hold releases it once.
+ */
+export class CommitHold {
+  private count = 0;
+  private readonly released: () => void;
+
+  constructor(released: () => void) {
+    this.released = released;
+  }
+
+  get free(): boolean {
+    return this.count === 0;
+  }
+
+  add(): void {
+    this.count++;
+  }
+
+  release(): void {
+    this.count--;
+    if (this.count === 0) this.released();
+  }
+}
+
+/** A durable batch whose waiters have not been told yet. */
+interface HeldReport {
+  readonly number: number;
+  readonly waiters: readonly CommitWaiter[];
+  readonly hold: CommitHold | null;
+}
+
 /** What is gathering for the next commit round, or is on its way to the disk. */
 class Gathering {
   number = 0;
@@ -24,6 +57,7 @@ class Gathering {
   readonly slots: number[] = [];
   readonly targets: CommitTarget[] = [];
   waiters: CommitWaiter[] = [];
+  hold: CommitHold | null = null;
   trimPosition = -1;
   /** Bytes of large messages appended, for accounting after the commit. */
   readonly largeSlots: number[] = [];
@@ -40,6 +74,7 @@ class Gathering {
     this.slots.length = 0;
     this.targets.length = 0;
     this.waiters = [];
+    this.hold = null;
     this.trimPosition = -1;
     this.largeSlots.length = 0;
   }
@@ -63,6 +98,7 @@ export class Journal implements LogSource {
   private gathering = new Gathering();
   private readonly inFlight: Gathering[] = [];
   private spare: Gathering | null = null;
+  private readonly heldReports: HeldReport[] = [];
   private waking = false;
   private trimmedTo = -1;
   /** Waiters with about one record each that were let go last, and those that had come meanwhile. */
@@ -141,6 +177,14 @@ export class Journal implements LogSource {
     return this.gathering.number;
   }
 
+  /** The waiters of the batch that is gathering wait until this is released, too. */
+  hold(): CommitHold {
+    const g = this.gathering;
+    g.hold ??= new CommitHold(() => this.reportHeld());
+    g.hold.add();
+    return g.hold;
+  }
+
   /** Asks for a round; `sync`: on stable storage, not only handed to the operating system. */
   commit(sync: boolean): void {
     if (sync) this.gathering.sync = true;
@@ -194,10 +238,21 @@ export class Journal implements LogSource {
     for (let i = 0; i < g.slots.length; i++) (g.targets[i] as CommitTarget).committed(g.slots[i] as number);
     const alone = g.waiters.length < 2 || g.heads.count > 2 * g.waiters.length;
     this.company = alone ? 0 : g.waiters.length + this.gathering.waiters.length;
-    for (const waiter of g.waiters) waiter.committed(g.number);
+    if (this.heldReports.length > 0 || g.hold?.free === false) {
+      this.heldReports.push({ number: g.number, waiters: g.waiters, hold: g.hold });
+    } else for (const waiter of g.waiters) waiter.committed(g.number);
     this.trimTo(g.trimPosition);
     g.clear();
     this.spare = g;
+  }
+
+  /** Batches are reported in order: one that is held holds those behind it. */
+  private reportHeld(): void {
+    const reports = this.heldReports;
+    while (reports.length > 0 && (reports[0] as HeldReport).hold?.free !== false) {
+      const { number, waiters } = reports.shift() as HeldReport;
+      for (const waiter of waiters) waiter.committed(number);
+    }
   }
 
   private trimTo(position: number): void {

@@ -148,13 +148,14 @@ export class PartitionLog implements LogSource, HeadVisitor {
 
   // --- appending ------------------------------------------------------------------------------
 
-  append(bytes: Uint8Array, start: number, end: number): AppendResult {
+  /** `own`: the broker made the batch, and it needs no check. */
+  append(bytes: Uint8Array, start: number, end: number, own = false): AppendResult {
     const { context, host } = this;
     const { result } = context;
     result.clear();
     if (this.failure !== null) return result.refuse("storage", this.failure.message);
     const nowMs = context.clock.now();
-    if (!checkBatch(bytes, start, end, host.config, nowMs, context.cursor, result)) return result;
+    if (!own && !checkBatch(bytes, start, end, host.config, nowMs, context.cursor, result)) return result;
     const attributes = readI16(bytes, start + ATTRIBUTES_AT);
     const producerId = readI64(bytes, start + PRODUCER_ID_AT);
     const transactional = (attributes & ATTRIBUTE_TRANSACTIONAL) !== 0;

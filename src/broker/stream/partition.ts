@@ -1,5 +1,5 @@
 import { BrokerError } from "../../base/errors.ts";
-import { MAX_TIMESTAMP_AT, readI64 } from "../../message/record-batch.ts";
+import { BASE_OFFSET_AT, MAX_TIMESTAMP_AT, readI64 } from "../../message/record-batch.ts";
 import { Compaction } from "./compaction.ts";
 import type { StreamContext } from "./context.ts";
 import { LEADER_EPOCH, PartitionLog, type PartitionLogHost } from "./partition-log.ts";
@@ -95,6 +95,11 @@ export class Partition implements PartitionHandle, PartitionLogHost {
       return result.refuse("storage", "the stream was deleted");
     }
     return this.writing().append(bytes, start, end);
+  }
+
+  /** A batch that the broker made itself: of any size, and taken as it is. */
+  appendOwn(bytes: Uint8Array, start: number, end: number): AppendResult {
+    return this.writing().append(bytes, start, end, true);
   }
 
   beginTransaction(producerId: number, producerEpoch: number): void {
@@ -198,6 +203,16 @@ export class Partition implements PartitionHandle, PartitionLogHost {
       }
     }
     return null;
+  }
+
+  /** First offset of the batch that holds `offset`. */
+  async batchAt(offset: number): Promise<number> {
+    const slice = new StreamSlice();
+    const found = this.read(offset, 1, "committed", slice) ? slice : await this.load(offset, 1, "committed");
+    const [first] = found.batches();
+    const base = first === undefined ? offset : readI64(first.bytes, first.start + BASE_OFFSET_AT);
+    found.release();
+    return base;
   }
 
   // --- life -----------------------------------------------------------------------------------

@@ -14,6 +14,10 @@ export interface SessionStreamsParts {
   readonly address: string | null;
   /** @throws BrokerError stream-exists, name-reserved, namespace-not-found: the name is taken by a queue, or nobody's to take */
   readonly checkName: (name: string) => void;
+  /** A stream was made, and is a queue as well. */
+  readonly made: (stream: Stream) => void;
+  /** A stream, and the queue that it is, are to go. */
+  readonly remove: (name: string) => void;
 }
 
 /** One user's access to the streams of one namespace. */
@@ -45,17 +49,32 @@ export class SessionStreams implements StreamControl {
   }
 
   create(declaration: StreamDeclaration): Stream {
+    this.tryCreate(declaration);
+    const { streams, namespace } = this.parts;
+    const stream = streams.create(namespace, declaration);
+    this.parts.made(stream);
+    return stream;
+  }
+
+  tryCreate(declaration: StreamDeclaration): void {
     const { streams, namespace, checkName } = this.parts;
     const { name } = declaration;
     this.check("create", name);
     if (streams.find(namespace, name) !== null) throw streamExists(name, namespace);
     checkName(name);
-    return streams.create(namespace, declaration);
+    streams.check(namespace, declaration);
+  }
+
+  tryAlter(name: string, overrides: Partial<StreamConfig>): void {
+    this.check("alter-configs", name);
+    const { partitions } = this.require(name);
+    this.parts.streams.check(this.parts.namespace, { name, partitions: partitions.length, overrides });
   }
 
   delete(name: string): void {
     this.check("delete", name);
-    this.parts.streams.delete(this.require(name));
+    this.require(name);
+    this.parts.remove(name);
   }
 
   find(name: string): Stream | null {

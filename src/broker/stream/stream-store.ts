@@ -1,12 +1,14 @@
 import type { MetaStore } from "../../engine/engine.ts";
-import type { StreamRecord } from "./stream.ts";
+import { tableFromJson, tableToJson } from "../../message/values.ts";
+import type { QueueOptions } from "../types.ts";
+import type { StreamFacts } from "./stream.ts";
 import type { StreamConfig } from "./types.ts";
 
 /**
  * Streams in the metadata store, '/' and '%' in names percent-encoded, JSON values:
  *
  *     streams/format                 {version}
- *     streams/stream/<ns>/<name>     `StreamRecord` with namespace
+ *     streams/stream/<ns>/<name>     `StreamFacts` with namespace
  *     streams/defaults               what was changed of the defaults
  */
 const VERSION = 1;
@@ -14,8 +16,12 @@ const FORMAT_KEY = "streams/format";
 const DEFAULTS_KEY = "streams/defaults";
 const STREAM_PREFIX = "streams/stream/";
 
-interface StoredStream extends StreamRecord {
+interface StoredStream extends StreamFacts {
   readonly namespace: string;
+}
+
+interface StreamJson extends Omit<StoredStream, "declared"> {
+  readonly declared?: { readonly options: QueueOptions; readonly arguments: ReturnType<typeof tableToJson> };
 }
 
 export class StreamStore {
@@ -32,7 +38,11 @@ export class StreamStore {
   }
 
   all(): StoredStream[] {
-    return Array.from(this.meta.entries(STREAM_PREFIX), ([, value]) => parse(value) as StoredStream);
+    return Array.from(this.meta.entries(STREAM_PREFIX), ([, value]) => {
+      const { declared, ...json } = parse(value) as StreamJson;
+      if (declared === undefined) return { ...json, declared: null };
+      return { ...json, declared: { ...declared, arguments: tableFromJson(declared.arguments) } };
+    });
   }
 
   defaults(): Partial<StreamConfig> {
@@ -45,9 +55,13 @@ export class StreamStore {
     this.write(DEFAULTS_KEY, changes);
   }
 
-  put(namespace: string, record: StreamRecord): void {
+  put(namespace: string, { declared, ...facts }: StreamFacts): void {
     this.writeFormat();
-    this.write(keyOf(namespace, record.name), { namespace, ...record });
+    const json: StreamJson =
+      declared === null
+        ? { namespace, ...facts }
+        : { namespace, ...facts, declared: { ...declared, arguments: tableToJson(declared.arguments) } };
+    this.write(keyOf(namespace, facts.name), json);
   }
 
   delete(namespace: string, name: string): void {

@@ -6,7 +6,7 @@ import { checkOverrides, invalid, STREAM_DEFAULTS } from "./config.ts";
 import { StreamContext, type StreamOptions } from "./context.ts";
 import { logNameOf, type Partition } from "./partition.ts";
 import { retain } from "./retention.ts";
-import { Stream } from "./stream.ts";
+import { type DeclaredQueue, Stream } from "./stream.ts";
 import { StreamStore } from "./stream-store.ts";
 import type { TailCache } from "./tail-cache.ts";
 import type { StreamConfig, StreamDeclaration } from "./types.ts";
@@ -76,20 +76,25 @@ export class Streams {
   }
 
   /** The name must be free. @throws BrokerError name-invalid, argument-invalid */
-  create(namespace: string, declaration: StreamDeclaration): Stream {
+  create(namespace: string, declaration: StreamDeclaration, declared: DeclaredQueue | null = null): Stream {
+    this.check(namespace, declaration);
     const { name, partitions, overrides, attributes } = declaration;
+    const id = randomBytes(16).toString("hex");
+    const facts = { id, name, partitions, overrides, attributes, declared };
+    const stream = new Stream(this.context, namespace, facts, this.defaults);
+    this.enter(stream);
+    this.store.put(namespace, facts);
+    return stream;
+  }
+
+  /** @throws BrokerError name-invalid, argument-invalid */
+  check(namespace: string, { name, partitions, overrides }: Omit<StreamDeclaration, "attributes">): void {
     if (name === "" || Buffer.byteLength(name) > NAME_BYTES_MAX) {
       const detail = { kind: "queue", name, namespace };
       throw new BrokerError("name-invalid", `a stream cannot be named '${name}'`, detail);
     }
     this.checkPartitions(name, namespace, partitions, 1);
     checkOverrides(name, namespace, overrides, this.highest);
-    const id = randomBytes(16).toString("hex");
-    const record = { id, name, partitions, overrides, attributes };
-    const stream = new Stream(this.context, namespace, record, this.defaults);
-    this.enter(stream);
-    this.store.put(namespace, record);
-    return stream;
   }
 
   delete(stream: Stream): void {
@@ -120,15 +125,11 @@ export class Streams {
     for (const stream of this.byId.values()) stream.rebase(this.defaults);
   }
 
-  deleteNamespace(namespace: string): void {
-    for (const stream of [...this.in(namespace)]) this.delete(stream);
-  }
-
   /** @throws BrokerError argument-invalid */
   grow(stream: Stream, partitions: number): void {
     this.checkPartitions(stream.name, stream.namespace, partitions, stream.partitions.length + 1);
     stream.grow(partitions);
-    this.store.put(stream.namespace, stream.record);
+    this.store.put(stream.namespace, stream.facts);
   }
 
   /** @throws BrokerError argument-invalid */
@@ -139,7 +140,7 @@ export class Streams {
   ): void {
     checkOverrides(stream.name, stream.namespace, overrides, this.highest);
     stream.alter(overrides, attributes);
-    this.store.put(stream.namespace, stream.record);
+    this.store.put(stream.namespace, stream.facts);
   }
 
   async close(): Promise<void> {

@@ -64,6 +64,10 @@ export interface StreamControl {
   alterDefaults(changes: Partial<StreamConfig>): void;
   /** @throws BrokerError stream-exists (also for a queue of another type), name-invalid, argument-invalid, access-refused */
   create(declaration: StreamDeclaration): StreamHandle;
+  /** Throws what `create` would throw, and does nothing else. */
+  tryCreate(declaration: StreamDeclaration): void;
+  /** Throws what `alter` would throw, and does nothing else. */
+  tryAlter(name: string, overrides: Partial<StreamConfig>): void;
   /** @throws BrokerError stream-not-found, access-refused */
   delete(name: string): void;
   find(name: string): StreamHandle | null;

@@ -1,11 +1,11 @@
-import type { QueueHost } from "../types.ts";
+import type { QueueDeclaration, QueueHost } from "../types.ts";
 import type { TopologyChange } from "./change.ts";
 import type { TopologyStore } from "./store.ts";
 
 /** What all namespaces share. */
 export interface TopologyContext {
-  /** Streams share the queues' names. */
-  readonly streams: { find(namespace: string, name: string): object | null };
+  /** Streams are queues as well, and stored elsewhere: what of them there is in a namespace at a start. */
+  readonly streams: { declared(namespace: string): Iterable<QueueDeclaration> };
   readonly host: QueueHost;
   readonly store: TopologyStore;
   readonly queuesMax: number;

@@ -1,6 +1,6 @@
 import { BrokerError } from "../../base/errors.ts";
 import { replyAddress } from "../../message/pivot.ts";
-import type { Table } from "../../message/values.ts";
+import { stringOf, type Table } from "../../message/values.ts";
 import type { Access } from "../access/access.ts";
 import type { AccessKind, Grants } from "../access/grants.ts";
 import type { Principal } from "../index.ts";
@@ -15,7 +15,7 @@ import type {
   Route,
 } from "../types.ts";
 import { REPLY_TOPIC_EXCHANGE } from "./declarations.ts";
-import { ALTERNATE_ARGUMENT } from "./graph.ts";
+import { ALTERNATE_ARGUMENT, SOURCE_ARGUMENT } from "./graph.ts";
 import type { BindingSpec, Namespace } from "./namespace.ts";
 import type { Topology } from "./topology.ts";
 
@@ -76,9 +76,11 @@ export class ControlSession implements Control {
 
   exchangeDeclare(declaration: ExchangeDeclaration): void {
     const alternate = declaration.arguments.get(ALTERNATE_ARGUMENT)?.value;
+    const source = stringOf(declaration.arguments.get(SOURCE_ARGUMENT));
     this.space.exchangeDeclare(declaration, {
       declare: (name) => this.check("configure", "exchange", name),
       create: (name) => {
+        if (source !== undefined) this.check("read", "queue", source);
         // Whoever names an alternate moves messages from one exchange to another.
         if (typeof alternate !== "string") return;
         this.check("read", "exchange", name);

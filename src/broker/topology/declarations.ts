@@ -3,7 +3,7 @@ import type { Table } from "../../message/values.ts";
 import { valuesEqual } from "../../message/values.ts";
 import { EXCHANGE_TYPES } from "../router/types.ts";
 import type { ExchangeDeclaration, Owner, QueueDeclaration, QueueHandle, QueueOptions } from "../types.ts";
-import { ALTERNATE_ARGUMENT } from "./graph.ts";
+import { ALTERNATE_ARGUMENT, SOURCE_ARGUMENT } from "./graph.ts";
 import { inequivalent, invalidArgument, queueLocked } from "./refusals.ts";
 
 export const RESERVED_PREFIX = "amq.";
@@ -73,12 +73,17 @@ export function checkQueueDeclaration(declaration: QueueDeclaration, namespace: 
   if (!durable) throw refuse("durable");
 }
 
-/** The alternate exchange must be named by a string. @throws BrokerError argument-invalid */
+/** Arguments of exchanges that act here. */
+const NAMING_ARGUMENTS = [ALTERNATE_ARGUMENT, SOURCE_ARGUMENT];
+
+/** The alternate exchange, and the stream that feeds it, must be named by a string. @throws BrokerError argument-invalid */
 export function checkExchangeDeclaration(declaration: ExchangeDeclaration, namespace: string): void {
-  const alternate = declaration.arguments.get(ALTERNATE_ARGUMENT);
-  if (alternate === undefined || alternate.type === "string") return;
-  const reason = `has type ${alternate.type}, expected a string`;
-  throw invalidArgument("exchange", declaration.name, namespace, ALTERNATE_ARGUMENT, reason);
+  for (const argument of NAMING_ARGUMENTS) {
+    const typed = declaration.arguments.get(argument);
+    if (typed === undefined || typed.type === "string") continue;
+    const reason = `has type ${typed.type}, expected a string`;
+    throw invalidArgument("exchange", declaration.name, namespace, argument, reason);
+  }
 }
 
 export function isExchangeType(type: string): boolean {
@@ -95,9 +100,11 @@ export function checkSameExchange(
     if (current[option] === received[option]) continue;
     throw inequivalent("exchange", current.name, namespace, option, received[option], current[option]);
   }
-  const [now, then] = [received.arguments.get(ALTERNATE_ARGUMENT), current.arguments.get(ALTERNATE_ARGUMENT)];
-  const same = now === undefined || then === undefined ? now === then : valuesEqual(now, then);
-  if (!same) throw inequivalent("exchange", current.name, namespace, ALTERNATE_ARGUMENT, now, then);
+  for (const argument of NAMING_ARGUMENTS) {
+    const [now, then] = [received.arguments.get(argument), current.arguments.get(argument)];
+    const same = now === undefined || then === undefined ? now === then : valuesEqual(now, then);
+    if (!same) throw inequivalent("exchange", current.name, namespace, argument, now, then);
+  }
 }
 
 /** Every option there is, in the order in which RabbitMQ compares: one that is added to QueueOptions has to be
@@ -119,6 +126,9 @@ const COMPARED: Readonly<Record<keyof QueueOptions, true>> = {
   consumerTimeoutMs: true,
   durability: true,
   volatile: true,
+  ageMaxMs: true,
+  segmentBytesMax: true,
+  partitions: true,
   transientBytesMax: true,
 };
 const COMPARED_OPTIONS = Object.keys(COMPARED) as (keyof QueueOptions)[];

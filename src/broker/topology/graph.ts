@@ -4,6 +4,8 @@ import type { ExchangeDeclaration, QueueHandle } from "../types.ts";
 import { RouteCache } from "./route-cache.ts";
 
 export const ALTERNATE_ARGUMENT = "alternate-exchange";
+/** Names the stream which feeds an exchange. */
+export const SOURCE_ARGUMENT = "x-source-stream";
 
 /** A node of the routing graph, with the edges that lead from and to it. */
 export class Exchange implements Destination {

@@ -30,7 +30,6 @@ import { DefaultRouter } from "./default-exchange.ts";
 import { Edges } from "./edges.ts";
 import { type Binding, Exchange, QueueEntry } from "./graph.ts";
 import {
-  inequivalent,
   inUse,
   limitReached,
   namespaceNotFound,
@@ -148,9 +147,6 @@ export class Namespace implements QueueHooks {
       checkSameQueue(entry.handle, effective, owner, this.name);
       return this.used(entry);
     }
-    if (this.context.streams.find(this.name, name) !== null) {
-      throw inequivalent("queue", name, this.name, "type", declaration.options.type ?? "classic", "stream");
-    }
     checkQueueDeclaration(declaration, this.name);
     guard?.create(name);
     this.refuseDeleted();
@@ -162,6 +158,12 @@ export class Namespace implements QueueHooks {
     this.refuseReserved("queue", name);
     this.refuseDeleted();
     if (this.queueMap.has(name)) throw streamExists(name, this.name);
+  }
+
+  /** A stream was made: from here on it is a queue as well. */
+  enterStream(declaration: QueueDeclaration): void {
+    this.enterQueue(this.context.store.takeQueueId(), declaration, null);
+    this.context.changed("queue", "created", this.name, declaration.name);
   }
 
   /** @throws BrokerError queue-not-found, queue-locked */
@@ -297,6 +299,7 @@ export class Namespace implements QueueHooks {
     const { store } = this.context;
     for (const declaration of store.exchanges(this.name)) this.addExchange(declaration);
     for (const { id, declaration } of store.queues(this.name)) this.enterQueue(id, declaration, null);
+    for (const declaration of this.context.streams.declared(this.name)) this.enterStream(declaration);
     const dangling: StoredBinding[] = [];
     for (const spec of store.bindings(this.name)) {
       const source = this.exchangeMap.get(spec.source);
@@ -339,7 +342,9 @@ export class Namespace implements QueueHooks {
     if (context.queueCount >= context.queuesMax) throw limitReached("queues", context.queuesMax, this.name);
     const id = context.store.takeQueueId();
     const entry = this.enterQueue(id, declaration, declaration.exclusive ? owner : null);
-    if (declaration.durable) context.store.putQueue(this.name, id, declaration);
+    if (declaration.durable && declaration.options.type !== "stream") {
+      context.store.putQueue(this.name, id, declaration);
+    }
     if (!isReplyName(declaration.name)) context.changed("queue", "created", this.name, declaration.name);
     return entry;
   }

@@ -11,7 +11,7 @@ export interface TopologyOptions {
   /** Created when the store is new. */
   readonly firstNamespace?: string;
   readonly queuesMax?: number;
-  /** Streams share the queues' names; absent: there are none. */
+  /** Absent: there are none. */
   readonly streams?: TopologyContext["streams"];
 }
 
@@ -23,7 +23,7 @@ export class Topology {
 
   private constructor(store: TopologyStore, host: QueueHost, options: TopologyOptions) {
     this.context = {
-      streams: options.streams ?? { find: () => null },
+      streams: options.streams ?? { declared: () => [] },
       host,
       store,
       queuesMax: options.queuesMax ?? DEFAULT_LIMITS.queuesMax,

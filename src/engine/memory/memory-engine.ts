@@ -1,5 +1,7 @@
 /** The engine that forgets: for tests, caches, and everything that need not outlive the process. */
+
 import type { Clock } from "../../base/clock.ts";
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Batch, Engine, EngineObserver, Log, LogSource, MetaStore } from "../engine.ts";
 import { CorruptionError } from "../engine.ts";
@@ -165,7 +167,7 @@ class MemoryMetaStore implements MetaStore {
   }
 
   put(key: string, value: Uint8Array): void {
-    this.map.set(key, value.slice());
+    this.map.set(key, copyBytes(value));
   }
 
   delete(key: string): void {

@@ -1,3 +1,4 @@
+import { parseAgeMs } from "../../base/age.ts";
 import { parseDurationMs } from "../../base/clock.ts";
 import type { QueueOptions, RetryPolicy } from "../../broker/index.ts";
 import { integerOf, isInteger, stringOf, type Table, type TypedValue } from "../../message/values.ts";
@@ -17,6 +18,9 @@ interface Site {
 /** Ten years: the longest timer that RabbitMQ takes. */
 export const EXPIRY_MS_MAX = 315_360_000_000;
 const INT32_MAX = 2 ** 31 - 1;
+/** What RabbitMQ takes for a segment. */
+const SEGMENT_BYTES_MAX = 3_000_000_000;
+const PARTITIONS_MAX = 10_000;
 
 function invalid(site: Site, term: string): AmqpError {
   const { queue, namespace, key } = site;
@@ -53,7 +57,7 @@ type Types = "both" | "classic" | "quorum" | "stream" | "not-stream";
 const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
   "x-queue-type": ["both", () => {}],
   "x-expires": [
-    "both",
+    "not-stream",
     (options, typed, site) => {
       const value = nonNegative(typed, site, EXPIRY_MS_MAX);
       if (value === 0) throw invalid(site, "{value_zero,0}");
@@ -132,10 +136,39 @@ const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
   "x-quorum-initial-group-size": ["quorum", (_options, typed, site) => void nonNegative(typed, site)],
   "x-max-in-memory-length": ["quorum", (_options, typed, site) => void nonNegative(typed, site)],
   "x-max-in-memory-bytes": ["quorum", (_options, typed, site) => void nonNegative(typed, site)],
-  "x-max-age": ["stream", () => {}],
-  "x-stream-max-segment-size-bytes": ["stream", () => {}],
-  "x-stream-filter-size-bytes": ["stream", () => {}],
-  "x-initial-cluster-size": ["stream", () => {}],
+  "x-max-age": [
+    "stream",
+    (options, typed, site) => {
+      const ageMs = parseAgeMs(text(typed, site));
+      if (ageMs === null) throw invalid(site, "invalid_max_age");
+      options.ageMaxMs = ageMs;
+    },
+  ],
+  "x-stream-max-segment-size-bytes": [
+    "stream",
+    (options, typed, site) => {
+      const value = nonNegative(typed, site);
+      if (value > SEGMENT_BYTES_MAX) {
+        throw new AmqpError("PRECONDITION_FAILED", "Exceeded max value for x-stream-max-segment-size-bytes");
+      }
+      if (value === 0) throw invalid(site, "{value_zero,0}");
+      options.segmentBytesMax = value;
+    },
+  ],
+  // Accepted and without effect: filters are exact here, and there is one copy.
+  "x-stream-filter-size-bytes": [
+    "stream",
+    (_options, typed, site) => {
+      const value = nonNegative(typed, site);
+      if (value < 16 || value > 255) throw invalid(site, `{value_not_allowed,${value}}`);
+    },
+  ],
+  "x-initial-cluster-size": [
+    "stream",
+    (_options, typed, site) => {
+      if (nonNegative(typed, site) === 0) throw invalid(site, "{value_zero,0}");
+    },
+  ],
   // What follows is ours.
   "x-consumer-timeout": [
     "not-stream",
@@ -149,8 +182,16 @@ const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
       options.discipline = oneOf(typed, site, ["fifo", "lifo"] as const, "invalid_queue_order");
     },
   ],
+  "x-partitions": [
+    "stream",
+    (options, typed, site) => {
+      const value = nonNegative(typed, site, PARTITIONS_MAX);
+      if (value === 0) throw invalid(site, "{value_zero,0}");
+      options.partitions = value;
+    },
+  ],
   "x-durability": [
-    "not-stream",
+    "both",
     (options, typed, site) => {
       options.durability = oneOf(typed, site, ["fsync", "os", "memory"] as const, "invalid_durability");
     },
@@ -168,8 +209,7 @@ function queueType(args: Table, queue: string, namespace: string): QueueType | u
   if (typed === undefined) return undefined;
   const site = { queue, namespace, key: "x-queue-type" };
   const type = text(typed, site);
-  if (type === "stream") throw new AmqpError("PRECONDITION_FAILED", "stream queues are not supported yet");
-  if (type !== "classic" && type !== "quorum") {
+  if (type !== "classic" && type !== "quorum" && type !== "stream") {
     throw invalid(site, `"unsupported queue type '${type}'"`);
   }
   return type;
@@ -277,8 +317,8 @@ function partValue(name: string, value: string): number | undefined {
   return undefined;
 }
 
-/** Quorum queues outlive their declarer by definition. @throws AmqpError 406 */
-export function checkQuorumFlags(
+/** Quorum queues and streams outlive their declarer by definition. @throws AmqpError 406 */
+export function checkLastingFlags(
   name: string,
   namespace: string,
   flags: { durable: boolean; exclusive: boolean; autoDelete: boolean },

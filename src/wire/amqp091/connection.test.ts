@@ -214,10 +214,10 @@ describe("errors", () => {
       "PRECONDITION_FAILED - invalid arg 'x-message-ttl' for queue 'q' in vhost '/': {value_negative,-1}",
     ],
     [
-      "stream",
-      () => declareFrame("q", false, new Map([["x-queue-type", { type: "string", value: "stream" }]])),
+      "a stream without a name",
+      () => declareFrame("", false, new Map([["x-queue-type", { type: "string", value: "stream" }]])),
       406,
-      "PRECONDITION_FAILED - stream queues are not supported yet",
+      "PRECONDITION_FAILED - Cannot declare a server-named queue for type rabbit_stream_queue",
     ],
     [
       "bad expiration",

@@ -12,7 +12,7 @@ import { Writer } from "./codec/writer.ts";
 import { patchChannel, sendRecord } from "./content.ts";
 import type { Link } from "./link.ts";
 import { writeRouting } from "./long-key.ts";
-import { NO_DELIVERY_COUNT } from "./rebuild.ts";
+import { headerChange, NO_DELIVERY_COUNT, withPlace } from "./rebuild.ts";
 import type { DeliveryPosition } from "./transaction.ts";
 
 const BASIC_DELIVER = 0x003c003c;
@@ -124,7 +124,8 @@ export class AmqpConsumer implements ConsumerSink {
       source[start + RECORD_ORIGIN_OFFSET] !== ORIGIN_AMQP091 ||
       readU32(source, start + 8) !== 0 ||
       bodyBytes > this.link.bodyPartBytesMax ||
-      counted
+      counted ||
+      delivery.streamOffset >= 0
     ) {
       this.deliverRebuilt(delivery, count);
       return;
@@ -191,7 +192,8 @@ export class AmqpConsumer implements ConsumerSink {
     method.octet(FRAME_END);
     const { outbox, bodyPartBytesMax } = this.link;
     const { readers } = this.link.context;
-    sendRecord(outbox, this.channel, bodyPartBytesMax, method, record, deliveryCount, readers);
+    const change = withPlace(headerChange(record.annotations(), deliveryCount), delivery);
+    sendRecord(outbox, this.channel, bodyPartBytesMax, method, record, change, readers);
   }
 }
 

@@ -6,7 +6,7 @@ import { Writer } from "./codec/writer.ts";
 import { type Content, locateContent } from "./content-location.ts";
 import { withLongKey } from "./long-key.ts";
 import { contentOf } from "./pivot.ts";
-import { type HeaderChange, headerChange, rebuildHeaderFrame } from "./rebuild.ts";
+import { type HeaderChange, rebuildHeaderFrame } from "./rebuild.ts";
 
 const header = new Writer();
 const NO_CHANGE: HeaderChange = {};
@@ -57,17 +57,17 @@ function sendBody(
   }
 }
 
-/** Sends a stored message behind the method frame in `method`, with the broker's annotations as headers. */
+/** Sends a stored message behind the method frame in `method`; `broker`: what the broker has to add to its headers. */
 export function sendRecord(
   outbox: Outbox,
   channel: number,
   partBytesMax: number,
   method: Writer,
   record: RecordView,
-  deliveryCount: number,
+  broker: HeaderChange | null,
   readers: RecordReaders,
 ): void {
-  const change = withLongKey(headerChange(record.annotations(), deliveryCount), record);
+  const change = withLongKey(broker, record);
   const content =
     record.origin === ORIGIN_AMQP091
       ? locateContent(record.bytes, record.nativeOffset, record.bodyBytes)

@@ -1,3 +1,4 @@
+import { copyBytes } from "../../base/copy-bytes.ts";
 import { PUBLISH_PENDING, PUBLISH_UNROUTED } from "../../broker/index.ts";
 import { readU32 } from "../../message/record.ts";
 import { Assembly, tooLarge } from "./assembly.ts";
@@ -207,7 +208,7 @@ export class Publisher {
       ...(blindCopies === null ? {} : { drop: BLIND_COPY }),
       ...(replyTo === null ? {} : { replyTo }),
     };
-    const routing = message.bytes.slice(message.routingStart, message.routingEnd);
+    const routing = copyBytes(message.bytes, message.routingStart, message.routingEnd);
     const content = locateContent(message.bytes, message.nativeStart, message.bodyBytes);
     const { bytes, nativeAt } = rebuildNative(routing, content, change);
     message.routingStart = 0;

@@ -1,3 +1,4 @@
+import type { Delivery } from "../../broker/index.ts";
 import { type Annotations, type Death, readU32, writeU32 } from "../../message/record.ts";
 import type { Table, TypedValue } from "../../message/values.ts";
 import { FRAME_END, FRAME_HEAD_BYTES, FRAME_HEADER, writeFrameHead } from "./codec/frame.ts";
@@ -129,6 +130,18 @@ export function headerChange(annotations: Annotations | null, deliveryCount: num
     ...(annotations?.copiesRemoved === true ? { drop: CARBON_COPY } : {}),
     expirationRemoved: annotations?.expirationRemoved === true,
   };
+}
+
+/** The change, and where in a stream the message lies. */
+export function withPlace(
+  change: HeaderChange | null,
+  { streamOffset, streamPartition }: Delivery,
+): HeaderChange | null {
+  if (streamOffset < 0) return change;
+  const add = new Map(change?.add);
+  add.set("x-stream-offset", long(streamOffset));
+  if (streamPartition >= 0) add.set("x-stream-partition", long(streamPartition));
+  return { ...change, add };
 }
 
 function signed(value: number): TypedValue {

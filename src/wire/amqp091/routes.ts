@@ -1,3 +1,4 @@
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Route, Session } from "../../broker/index.ts";
 import { asBuffer } from "../../message/record.ts";
 
@@ -51,7 +52,7 @@ export class RouteCache {
     const keyAt = start + 1 + (bytes[start] as number);
     const exchange = buffer.toString("utf8", start + 1, keyAt);
     const route = this.session.route(exchange, buffer.toString("utf8", keyAt + 1, end));
-    const key = bytes.slice(start, end);
+    const key = copyBytes(bytes, start, end);
     this.keys[slot] = key;
     this.routes[slot] = route;
     this.lastKey = key;

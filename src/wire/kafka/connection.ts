@@ -97,6 +97,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   }
 
   drained(): void {
+    this.silentMs = 0;
     this.heldForOutput?.();
     this.heldForOutput = null;
   }
@@ -135,14 +136,16 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
       if (this.stoppingMs >= GOODBYE_MS_MAX) this.close();
       return;
     }
-    if (this.holds > 0 || transport.lastReadMs !== this.lastReadMs) this.silentMs = 0;
+    // While it is us who do not read, silence says nothing about the client, unless that is for its own.
+    const deaf = this.heldForOutput !== null;
+    if ((this.holds > 0 && !deaf) || transport.lastReadMs !== this.lastReadMs) this.silentMs = 0;
     else this.silentMs += elapsedMs;
     this.lastReadMs = transport.lastReadMs;
     const { limits } = this.node.context;
     const early = this.openSession === null || this.frames.unfinished;
     const silentMsMax = early ? limits.handshakeMsMax : this.node.settings.idleMsMax;
     // Who waits for an answer is not idle.
-    if (this.silentMs >= silentMsMax && (early || this.answers.length === 0)) transport.destroy();
+    if (this.silentMs >= silentMsMax && (early || deaf || this.answers.length === 0)) transport.destroy();
   }
 
   // --- requests ---------------------------------------------------------------------------------

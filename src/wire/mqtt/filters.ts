@@ -1,3 +1,4 @@
+import { copyBytes } from "../../base/copy-bytes.ts";
 import { type TopicSyntax, TopicTree } from "../../base/topic-tree.ts";
 import type { Content } from "./message.ts";
 import { beginsWild, type Filter, isHidden } from "./topic.ts";
@@ -112,7 +113,7 @@ export class Filters {
     let grant = this.grants[slot];
     if (topic === undefined || grant === undefined || !equal(topic, bytes, topicAt, topicBytes)) {
       grant = this.find(content, false);
-      topic = bytes.slice(topicAt, topicAt + topicBytes);
+      topic = copyBytes(bytes, topicAt, topicAt + topicBytes);
       this.topics[slot] = topic;
       this.grants[slot] = grant;
     }

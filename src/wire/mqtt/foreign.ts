@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Counters, StoredMessage } from "../../broker/index.ts";
 import type { Pivot, ReplyAddress } from "../../message/pivot.ts";
 import type { RecordReaders } from "../../message/reader.ts";
@@ -58,8 +59,8 @@ export class Translator {
     if (record.origin === ORIGIN_MQTT) {
       this.translated.locate(record.bytes, record.nativeOffset, record.end);
       const { bytes, propertiesAt, payloadAt, hasExpiry } = this.translated;
-      const properties = bytes.slice(propertiesAt, payloadAt);
-      const payload = bytes.slice(payloadAt, record.end);
+      const properties = copyBytes(bytes, propertiesAt, payloadAt);
+      const payload = copyBytes(bytes, payloadAt, record.end);
       const native = nativeBytes({ ...parts, qos: this.translated.qos, properties, hasExpiry, payload });
       this.translated.locate(native, 0, native.length);
       return true;

@@ -1,4 +1,5 @@
 import { LARGE_CHUNK_BYTES } from "../../base/arena.ts";
+import { copyBytes } from "../../base/copy-bytes.ts";
 import { writeU32 } from "../../message/record.ts";
 import type { Outbox } from "../../net/outbox.ts";
 import { LEVEL_5, varintBytes, writeU16, writeVarint } from "./codec/packet.ts";
@@ -120,7 +121,7 @@ export class Outbound {
 
   /** A message in pieces is changed before it is copied: the next subscriber puts its own number there. */
   private patchSource(content: Content, seconds: number): void {
-    content.bytes = content.bytes.slice(content.propertiesAt, content.payloadAt + content.payloadBytes);
+    content.bytes = copyBytes(content.bytes, content.propertiesAt, content.payloadAt + content.payloadBytes);
     content.payloadAt -= content.propertiesAt;
     content.propertiesAt = 0;
     const value = expiryAt(content.bytes, 0, content.payloadAt);
@@ -189,6 +190,6 @@ export class Outbound {
 
   private learn(slot: number, content: Content): void {
     this.aliases ??= [];
-    this.aliases[slot] = content.bytes.slice(content.topicAt, content.topicAt + content.topicBytes);
+    this.aliases[slot] = copyBytes(content.bytes, content.topicAt, content.topicAt + content.topicBytes);
   }
 }

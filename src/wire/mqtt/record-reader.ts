@@ -1,3 +1,4 @@
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Header, Pivot, ReplyAddress } from "../../message/pivot.ts";
 import type { RecordReader } from "../../message/reader.ts";
 import type { RecordView } from "../../message/record.ts";
@@ -49,7 +50,7 @@ export const mqttReader: RecordReader = {
     visitProperties(content, (id, at, bytes) => {
       if (id === 0x03) draft.contentType = textAt(bytes, at);
       else if (id === 0x08) draft.replyTo = replyTo(textAt(bytes, at));
-      else if (id === 0x09) draft.correlationId = bytes.slice(at + 2, at + 2 + readU16(bytes, at));
+      else if (id === 0x09) draft.correlationId = copyBytes(bytes, at + 2, at + 2 + readU16(bytes, at));
       else if (id === 0x26)
         userProperty(draft, headers, textAt(bytes, at), textAt(bytes, at + 2 + readU16(bytes, at)));
     });

@@ -1,3 +1,4 @@
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Consumer, ConsumerSink, Delivery, Ledger } from "../../broker/index.ts";
 import { RecordView } from "../../message/record.ts";
 import { SEND_PUBREL, writeAck } from "./acks.ts";
@@ -270,8 +271,10 @@ export class QueueSink implements ConsumerSink {
 function copyOf(delivery: Delivery): Delivery {
   const record = new RecordView();
   const { bytes, offset, length } = delivery.record;
-  record.bytes = bytes.slice(offset, offset + length);
+  record.bytes = copyBytes(bytes, offset, offset + length);
   record.length = length;
   const { id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained } = delivery;
-  return { record, id, expiresAt, priority, tag, redelivered, deliveryCount, queue, retained };
+  const { streamOffset, streamPartition } = delivery;
+  const stored = { record, id, expiresAt, priority };
+  return { ...stored, tag, redelivered, deliveryCount, queue, retained, streamOffset, streamPartition };
 }

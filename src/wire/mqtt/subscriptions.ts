@@ -15,6 +15,8 @@ import type { SysWatcher } from "./sys.ts";
 import { type Filter, parseFilter, SYS_PREFIX } from "./topic.ts";
 
 const NO_ARGUMENTS: Table = new Map();
+/** Options of a queue that the operator decides. */
+const CONFIGURED: ReadonlySet<string> = new Set(["deadLetterExchange", "retry"]);
 /** QoS 0 that waits for a connection that does not read. */
 const VOLATILE_LENGTH_MAX = 1000;
 /** QoS 0 that waits behind QoS 1 and 2, or for the client's window. */
@@ -129,16 +131,27 @@ export class Subscriptions implements SysWatcher {
     const name = ownQueue(session.clientId);
     if (this.ownSink !== null) return name;
     const durable = session.durable;
-    this.broker.queueDeclare({
-      name,
-      durable,
-      exclusive: !durable,
-      autoDelete: false,
-      options: { transientBytesMax: TRANSIENT_BYTES_MAX },
-      arguments: NO_ARGUMENTS,
-    });
+    this.ensureQueue(name, durable);
     this.ownSink = this.subscriber.consume(name, "own", null);
     return name;
+  }
+
+  /** What becomes of refused messages may have been configured anew since a queue was made: it stays as it is. */
+  private ensureQueue(name: string, durable: boolean): void {
+    const options = { transientBytesMax: TRANSIENT_BYTES_MAX, ...this.link.settings.sessionQueue };
+    try {
+      this.broker.queueDeclare({
+        name,
+        durable,
+        exclusive: !durable,
+        autoDelete: false,
+        options,
+        arguments: NO_ARGUMENTS,
+      });
+    } catch (error) {
+      const isOlder = error instanceof BrokerError && error.code === "inequivalent";
+      if (!isOlder || !CONFIGURED.has(`${error.detail.option}`)) throw error;
+    }
   }
 
   private volatileName(): string {
@@ -164,14 +177,7 @@ export class Subscriptions implements SysWatcher {
     const name = sharedQueue(filter);
     const first = this.space.shares.join(filter, session);
     try {
-      this.broker.queueDeclare({
-        name,
-        durable: true,
-        exclusive: false,
-        autoDelete: false,
-        options: { transientBytesMax: TRANSIENT_BYTES_MAX },
-        arguments: NO_ARGUMENTS,
-      });
+      this.ensureQueue(name, true);
       if (first) bindFilter(this.broker, name, filter.pattern);
       // Where what is begun with QoS 2 goes (see QueueSink.move).
       if (session.durable) this.ownName();

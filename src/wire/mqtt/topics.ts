@@ -1,3 +1,4 @@
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Route, Session } from "../../broker/index.ts";
 import { asBuffer } from "../../message/record.ts";
 import { checkText } from "./codec/reader.ts";
@@ -77,7 +78,7 @@ export class Topics {
     if (name.startsWith("$SYS/") || name.startsWith("$share/") || name === "$SYS") {
       throw new MqttError(REASON.notAuthorized, `'${name}' is written by the broker alone`);
     }
-    const copy = bytes.slice(at, end);
+    const copy = copyBytes(bytes, at, end);
     const queue = queueOfTopic(name);
     if (queue !== null) {
       const routing = routingOf("", Buffer.from(queue));

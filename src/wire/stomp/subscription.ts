@@ -1,3 +1,4 @@
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Consumer, ConsumerSink, Delivery, Ledger } from "../../broker/index.ts";
 import type { RecordReader } from "../../message/reader.ts";
 import { ORIGIN_STOMP, type RecordView } from "../../message/record.ts";
@@ -141,7 +142,7 @@ export class Subscription implements ConsumerSink {
     let same = last.length === routingLength;
     for (let i = 0; same && i < routingLength; i++) same = last[i] === bytes[at + i];
     if (!same) {
-      this.lastRouting = bytes.slice(at, at + routingLength);
+      this.lastRouting = copyBytes(bytes, at, at + routingLength);
       this.lastDestination = destinationOf(record.exchange(), record.routingKey(), this.link.dialect);
     }
     return this.lastDestination;

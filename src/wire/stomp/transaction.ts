@@ -1,3 +1,4 @@
+import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Ledger } from "../../broker/index.ts";
 import { StompError } from "./errors.ts";
 import type { KeptMessage, StompIncoming } from "./incoming.ts";
@@ -29,7 +30,7 @@ export class Transaction {
 
   /** @throws StompError when the transaction outgrows memory */
   send(message: StompIncoming, targets: readonly SendTarget[]): void {
-    const bytes = message.bytes.slice(message.nativeStart, message.nativeEnd);
+    const bytes = copyBytes(message.bytes, message.nativeStart, message.nativeEnd);
     this.bytes += bytes.length;
     if (this.bytes > this.bytesMax) throw new StompError("resource_error", "transaction too large");
     const { bodyBytes, persistent, priority, expirationMs, delayMs } = message;

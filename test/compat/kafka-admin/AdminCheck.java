@@ -133,6 +133,8 @@ public class AdminCheck {
             CreateTopicsOptions dry = new CreateTopicsOptions().validateOnly(true);
             admin.createTopics(List.of(new NewTopic(t + ".v", 1, (short) 1)), dry).all().get();
             fails(TopicExistsException.class, () -> admin.createTopics(List.of(new NewTopic(t, 1, (short) 1)), dry).all().get());
+            NewTopic large = new NewTopic(t + ".v", 10_000_000, (short) 1);
+            fails(InvalidPartitionsException.class, () -> admin.createTopics(List.of(large), dry).all().get());
             that(!admin.listTopics().names().get().contains(t + ".v"), "the topic");
         });
         check("topics grow and do not shrink", () -> {
@@ -417,6 +419,25 @@ public class AdminCheck {
                 for (int i = 0; i < 30; i++) producer.send(new ProducerRecord<>(t, "x".repeat(10_000))).get();
                 that(System.nanoTime() - started < 1.5e9, "others are slowed down, too");
             }
+        });
+        check("a consumer over its quota is slowed down, and told so", () -> {
+            ClientQuotaEntity reader = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, client + "-reader"));
+            admin.alterClientQuotas(List.of(new ClientQuotaAlteration(reader, List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", 200_000.0))))).all().get();
+            Map<String, Object> config = client("client.id", client + "-reader", "auto.offset.reset", "earliest", "max.partition.fetch.bytes", "50000");
+            try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer())) {
+                consumer.assign(List.of(new TopicPartition(t, 0)));
+                long started = System.nanoTime();
+                int found = 0;
+                while (found < 60 && System.nanoTime() - started < 20e9) found += consumer.poll(java.time.Duration.ofMillis(500)).count();
+                double seconds = (System.nanoTime() - started) / 1e9;
+                same(60, found);
+                // 600 kB at 200 kB/s, one second of which was saved up.
+                that(seconds > 1.5 && seconds < 8, seconds);
+                double throttled = consumer.metrics().values().stream().filter(m -> m.metricName().name().equals("fetch-throttle-time-max"))
+                    .mapToDouble(m -> (Double) m.metricValue()).max().orElse(-1);
+                that(throttled > 0, throttled);
+            }
+            admin.alterClientQuotas(List.of(new ClientQuotaAlteration(reader, List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", null))))).all().get();
         });
         check("quotas are removed", () -> {
             admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(

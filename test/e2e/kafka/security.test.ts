@@ -3,9 +3,19 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect as connectAmqp } from "amqplib";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { Kafka, logLevel, type SASLOptions } from "kafkajs";
+import {
+  AclOperationTypes,
+  AclPermissionTypes,
+  AclResourceTypes,
+  Kafka,
+  logLevel,
+  ResourcePatternTypes,
+  type SASLOptions,
+} from "kafkajs";
 import { describe, expect, test } from "vitest";
+import { startServer } from "../../support/broker.ts";
 import { useKafka } from "../../support/kafka.ts";
 
 const keys = await generateKeyPair("ES256");
@@ -302,4 +312,35 @@ describe("on the wire", () => {
     for (let i = 0; i < 3; i++) expect((await frames.next())?.readInt32BE(0)).toBe(7);
     frames.close();
   });
+});
+
+test("a rule for a topic holds for who reads it as a queue", async () => {
+  const { broker, port, address, stop } = await startServer({ kafkaPort: "0" });
+  await broker.access.putUser("ann", "secret", []);
+  broker.access.setPermissions("ann", "/", { configure: ".*", write: ".*", read: ".*" });
+  const admin = new Kafka({ brokers: [`127.0.0.1:${port("kafka")}`], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic: "open" }, { topic: "shut" }] });
+  await admin.createAcls({
+    acl: [
+      {
+        resourceType: AclResourceTypes.TOPIC,
+        resourceName: "shut",
+        resourcePatternType: ResourcePatternTypes.LITERAL,
+        principal: "User:ann",
+        host: "*",
+        operation: AclOperationTypes.READ,
+        permissionType: AclPermissionTypes.DENY,
+      },
+    ],
+  });
+  await admin.disconnect();
+  const connection = await connectAmqp(`amqp://ann:secret@${address}`);
+  const channel = await connection.createChannel();
+  await channel.prefetch(1);
+  await channel.consume("open", () => {});
+  channel.on("error", () => {});
+  await expect(channel.consume("shut", () => {})).rejects.toThrow("ACCESS_REFUSED");
+  await connection.close();
+  await stop();
 });

@@ -179,6 +179,22 @@ describe("acknowledgement", () => {
 });
 
 describe("transactions", () => {
+  test("keep each message as it was sent, whatever is sent after it", async () => {
+    const stomp = await client();
+    const destination = `/queue/${fresh()}`;
+    await stomp.ask("BEGIN", { transaction: "t" });
+    for (const n of ["1", "2", "3"]) stomp.send("SEND", { destination, transaction: "t", n }, `body ${n}`);
+    await stomp.ask("SEND", { destination }, "in between");
+    await stomp.ask("COMMIT", { transaction: "t" });
+    await stomp.ask("SUBSCRIBE", { id: "0", destination });
+    const got: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      const { headers, body } = await stomp.next();
+      got.push(`${headers.n ?? "-"}: ${body}`);
+    }
+    expect(got).toEqual(["-: in between", "1: body 1", "2: body 2", "3: body 3"]);
+  });
+
   test("send and acknowledge at COMMIT, and not at ABORT", async () => {
     const stomp = await client();
     const [source, target] = [`/queue/${fresh()}`, `/queue/${fresh()}`];

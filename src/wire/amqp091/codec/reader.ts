@@ -1,3 +1,4 @@
+import { copyBytes } from "../../../base/copy-bytes.ts";
 import { asBuffer, readU32 } from "../../../message/record.ts";
 
 /** The bytes do not follow the grammar. The connection layer answers 502 SYNTAX_ERROR. */
@@ -66,7 +67,7 @@ export class Reader {
   /** A copy: what is read from here may be recycled. */
   raw(length: number): Uint8Array {
     const at = this.take(length);
-    return this.bytes.slice(at, at + length);
+    return copyBytes(this.bytes, at, at + length);
   }
 
   /** Moves on by `length`; returns where that part starts. */

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { copyBytes } from "../../../base/copy-bytes.ts";
 import type { ConsumeOptions, Delivery } from "../../../broker/index.ts";
 import { RecordView } from "../../../message/record.ts";
 import { integerOf, isInteger, type Table } from "../../../message/values.ts";
@@ -12,8 +13,9 @@ import { typeName } from "../erlang.ts";
 import { AmqpError } from "../errors.ts";
 import { writeRouting } from "../long-key.ts";
 import { REPLY_TO_NAME } from "../publisher.ts";
-import { NO_DELIVERY_COUNT } from "../rebuild.ts";
+import { headerChange, NO_DELIVERY_COUNT } from "../rebuild.ts";
 import { cleanName } from "./exchange.ts";
+import { checkStreamConsumer, refuseForStream } from "./stream.ts";
 
 const BASIC_GET_OK = 0x003c0047;
 const method = new Writer();
@@ -39,6 +41,7 @@ export function basicConsume(channel: Channel, args: MethodArguments<"basic.cons
   const queue = channel.replyConsumer?.tag === tag ? channel.replyConsumer.queue : channel.queueName(asked);
   const { session, link } = channel;
   const counts = isQuorum(session.declaredArguments("queue", queue));
+  checkStreamConsumer(channel, queue, args.noAck);
   const sink = new AmqpConsumer(
     link,
     channel.number,
@@ -115,7 +118,9 @@ export function basicGet(channel: Channel, args: MethodArguments<"basic.get">): 
   }
 }
 
-function refuseGet({ session }: Channel, queue: string): void {
+function refuseGet(channel: Channel, queue: string): void {
+  const { session } = channel;
+  refuseForStream(channel, queue, (named) => `basic.get not supported by stream queues ${named}`);
   const declared = session.declaredArguments("queue", queue);
   if (declared?.get("x-single-active-consumer")?.value !== true || !isQuorum(declared)) return;
   throw new AmqpError(
@@ -131,9 +136,11 @@ function isQuorum(declared: Table | null): boolean {
 function keep(delivery: Delivery): Delivery {
   const { record, id, expiresAt, priority, retained, tag, redelivered, deliveryCount, queue } = delivery;
   const copy = new RecordView();
-  copy.bytes = record.bytes.slice(record.offset, record.offset + record.length);
+  copy.bytes = copyBytes(record.bytes, record.offset, record.offset + record.length);
   copy.length = record.length;
-  return { record: copy, id, expiresAt, priority, retained, tag, redelivered, deliveryCount, queue };
+  const { streamOffset, streamPartition } = delivery;
+  const stored = { record: copy, id, expiresAt, priority, retained };
+  return { ...stored, tag, redelivered, deliveryCount, queue, streamOffset, streamPartition };
 }
 
 function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
@@ -155,7 +162,16 @@ function sendGetOk(channel: Channel, delivery: Delivery, ready: number): void {
   const count = isQuorum(session.declaredArguments("queue", delivery.queue))
     ? delivery.deliveryCount
     : NO_DELIVERY_COUNT;
-  sendRecord(link.outbox, channel.number, link.bodyPartBytesMax, method, record, count, link.context.readers);
+  const change = headerChange(record.annotations(), count);
+  sendRecord(
+    link.outbox,
+    channel.number,
+    link.bodyPartBytesMax,
+    method,
+    record,
+    change,
+    link.context.readers,
+  );
 }
 
 export function basicAck(channel: Channel, tag: number, multiple: boolean): void {

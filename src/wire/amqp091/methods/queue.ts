@@ -1,10 +1,11 @@
 import { BrokerError } from "../../../base/errors.ts";
-import { checkQuorumFlags, queueOptions } from "../arguments.ts";
+import { checkLastingFlags, queueOptions } from "../arguments.ts";
 import type { Channel } from "../channel.ts";
 import type { MethodArguments } from "../codec/method.ts";
 import { AmqpError } from "../errors.ts";
 import { REPLY_TO_NAME } from "../publisher.ts";
 import { cleanName } from "./exchange.ts";
+import { refuseForStream } from "./stream.ts";
 
 export function queueDeclare(channel: Channel, args: MethodArguments<"queue.declare">): void {
   const name = cleanName(args.queue);
@@ -25,16 +26,16 @@ export function queueDeclare(channel: Channel, args: MethodArguments<"queue.decl
   }
   const { durable, exclusive, autoDelete } = args;
   const options = optionsOf(channel, name, args);
-  if (options.type === "quorum") {
+  if (options.type === "quorum" || options.type === "stream") {
     if (name === "") {
       throw new AmqpError(
         "PRECONDITION_FAILED",
-        "Cannot declare a server-named queue for type rabbit_quorum_queue",
+        `Cannot declare a server-named queue for type rabbit_${options.type}_queue`,
       );
     }
     // One that exists is compared first: the error then is what differs.
     const exists = channel.session.declaredArguments("queue", name) !== null;
-    if (!exists) checkQuorumFlags(name, channel.session.namespace, args);
+    if (!exists) checkLastingFlags(name, channel.session.namespace, args);
   }
   const counts = channel.session.queueDeclare({
     name,
@@ -64,6 +65,9 @@ const COMPARED = [
   "x-overflow",
   "x-single-active-consumer",
   "x-queue-type",
+  "x-max-age",
+  "x-stream-max-segment-size-bytes",
+  "x-partitions",
 ];
 
 /** A queue that exists is compared before the arguments are judged: what differs is the error then. */
@@ -125,7 +129,9 @@ export function queueUnbind(channel: Channel, args: MethodArguments<"queue.unbin
 }
 
 export function queuePurge(channel: Channel, args: MethodArguments<"queue.purge">): void {
-  const messageCount = channel.session.queuePurge(channel.queueName(cleanName(args.queue)));
+  const queue = channel.queueName(cleanName(args.queue));
+  refuseForStream(channel, queue, (named) => `queue.purge not supported by stream queues ${named}`);
+  const messageCount = channel.session.queuePurge(queue);
   channel.replyDurable(args.noWait, "queue.purge-ok", { messageCount });
 }
 

@@ -142,7 +142,7 @@ export class FakeLedger implements Ledger {
     this.tag++;
     if (!noAck) this.open.set(this.tag, bytes);
     const { redelivered, deliveryCount } = this;
-    const stored = { record, id: this.tag, expiresAt: 0, priority: 0 };
+    const stored = { record, id: this.tag, expiresAt: 0, priority: 0, streamOffset: -1, streamPartition: -1 };
     return { ...stored, retained: false, tag: this.tag, redelivered, deliveryCount, queue: queue.name };
   }
 
@@ -181,6 +181,7 @@ export class FakeLedger implements Ledger {
 export class FakeSession implements Session {
   /** This protocol has nothing to do with them. */
   readonly groups = undefined as unknown as Session["groups"];
+  readonly shares = undefined as unknown as Session["shares"];
   readonly transactions = undefined as unknown as Session["transactions"];
   readonly namespace: string;
   readonly user: string;

@@ -37,6 +37,7 @@ function createTopic(peer: Peer, asked: Asked, twice: boolean, validateOnly: boo
       throw new KafkaError("TOPIC_ALREADY_EXISTS", `Topic '${name}' already exists.`);
     }
     const declaration = declarationOf(peer.node, asked);
+    if (validateOnly) streams.tryCreate(declaration);
     const topicId = validateOnly ? undefined : streams.create(declaration).id;
     return {
       name,

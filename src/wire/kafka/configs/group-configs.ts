@@ -1,6 +1,8 @@
 // Configurations of groups: what their members are told, and what holds for their reading.
 import type { KafkaNode } from "../api.ts";
 import { KafkaError } from "../errors.ts";
+import { consumerGroupHeartbeat } from "../schemas/consumer-group-heartbeat.ts";
+import { shareGroupHeartbeat } from "../schemas/share-group-heartbeat.ts";
 import {
   type ConfigValue,
   int,
@@ -8,6 +10,7 @@ import {
   readValue,
   type ShownConfig,
   SOURCES,
+  text,
   type ValueKind,
 } from "./values.ts";
 
@@ -40,6 +43,31 @@ const GROUP_CONFIGS: readonly GroupConfig[] = [
     usual: "latest",
   },
   {
+    name: "share.delivery.count.limit",
+    kind: int(1, 32_767),
+    documentation: "After so many failed deliveries a share group gives a record up.",
+    usual: "5",
+  },
+  {
+    name: "share.retry.backoff.ms",
+    kind: int(0, 86_400_000),
+    documentation:
+      "How long a record that failed waits for its second delivery; doubled with each further one.",
+    usual: "0",
+  },
+  {
+    name: "share.retry.backoff.max.ms",
+    kind: int(0, 86_400_000),
+    documentation: "The longest that a record which failed waits for its next delivery.",
+    usual: "60000",
+  },
+  {
+    name: "errors.deadletterqueue.topic.name",
+    kind: text,
+    documentation: "Where records are copied that a share group gives up; empty: nowhere.",
+    usual: "",
+  },
+  {
     name: "share.heartbeat.interval.ms",
     kind: int(1),
     documentation: "How often members of a share group report.",
@@ -64,6 +92,12 @@ const GROUP_CONFIGS: readonly GroupConfig[] = [
     usual: "45000",
   },
 ];
+
+/** The API without which there are no groups of a kind, and nothing for their configurations to act on. */
+const HEARTBEATS: Readonly<Record<string, number>> = {
+  consumer: consumerGroupHeartbeat.key,
+  share: shareGroupHeartbeat.key,
+};
 
 const BY_NAME = new Map(GROUP_CONFIGS.map((config) => [config.name, config]));
 
@@ -107,14 +141,14 @@ export class GroupConfigs {
 
   /** @throws KafkaError INVALID_CONFIG when there is no such configuration */
   typeOf(name: string): number {
-    return find(name).kind.type;
+    return this.find(name).kind.type;
   }
 
   /** @throws KafkaError INVALID_CONFIG */
   check(texts: ReadonlyMap<string, string>): Record<string, string> {
     const checked: Record<string, string> = {};
     for (const [name, given] of texts) {
-      const config = find(name);
+      const config = this.find(name);
       checked[name] = config.kind.show(readValue(config.kind, name, given));
     }
     for (const kind of ["consumer", "share"]) {
@@ -133,7 +167,7 @@ export class GroupConfigs {
 
   show(group: string): ShownConfig[] {
     const changed = this.changed(group);
-    return GROUP_CONFIGS.map(({ name, kind, documentation, usual }) => {
+    return GROUP_CONFIGS.filter((config) => this.acts(config)).map(({ name, kind, documentation, usual }) => {
       const synonyms: ConfigValue[] = [{ name, value: usual, source: SOURCES.DEFAULT }];
       const own = changed.get(name);
       if (own !== undefined) synonyms.unshift({ name, value: own, source: SOURCES.GROUP });
@@ -141,12 +175,17 @@ export class GroupConfigs {
       return { ...shown, type: kind.type, documentation, readOnly: false, synonyms };
     });
   }
-}
 
-function find(name: string): GroupConfig {
-  const config = BY_NAME.get(name);
-  if (config === undefined) throw new KafkaError("INVALID_CONFIG", `Unknown group config name: ${name}`);
-  return config;
+  private find(name: string): GroupConfig {
+    const config = BY_NAME.get(name);
+    if (config !== undefined && this.acts(config)) return config;
+    throw new KafkaError("INVALID_CONFIG", `Unknown group config name: ${name}`);
+  }
+
+  private acts({ name }: GroupConfig): boolean {
+    const heartbeat = HEARTBEATS[name.slice(0, name.indexOf("."))];
+    return this.node.served.some(({ api }) => api.key === heartbeat);
+  }
 }
 
 export function groupConfigs(node: KafkaNode): GroupConfigs {

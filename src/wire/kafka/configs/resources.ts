@@ -55,6 +55,7 @@ function topicResource({ session, rights }: Peer, name: string, right: Right): C
     typeOf: topicConfigType,
     prepare: (texts) => {
       const { overrides, attributes } = readTopicConfigs(texts);
+      session.streams.tryAlter(name, overrides);
       return () => session.streams.alter(name, overrides, { ...foreignAttributes(topic), ...attributes });
     },
   };

@@ -97,6 +97,15 @@ describe("a quota", () => {
     expect(spend(bob, "one", 100)).toBe(100);
   });
 
+  it("of the broker's time counts a second's work as 100", () => {
+    set({ user: "ann" }, { request_percentage: 10 });
+    const ann = new FakePeer("ann");
+    const work = (ms: number) =>
+      throttle.spend("request_percentage", { peer: ann as unknown as Peer, clientId: null }, ms);
+    expect(work(100)).toBe(0);
+    expect(work(5)).toBe(50);
+  });
+
   it("of a connection that goes is forgotten", () => {
     set({ user: "ann" }, { producer_byte_rate: 1 });
     const ann = new FakePeer("ann");

@@ -1,3 +1,4 @@
+import { copyBytes } from "../../../base/copy-bytes.ts";
 import type { BareFrames, Peer } from "../api.ts";
 import type { Login } from "./login.ts";
 import { loginOf, type PeerLogin } from "./peer-login.ts";
@@ -13,7 +14,7 @@ class BareLogin implements BareFrames {
   }
 
   frame(bytes: Uint8Array, start: number, end: number, send: (frame: Uint8Array) => void): void {
-    this.login.step(bytes.slice(start, end)).then(
+    this.login.step(copyBytes(bytes, start, end)).then(
       ({ answer, principal }) => {
         if (principal !== null) this.peer.bareFrames = null;
         const size = Buffer.alloc(4);

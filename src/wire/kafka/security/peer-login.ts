@@ -37,7 +37,7 @@ export class PeerLogin {
       return step;
     } catch (error) {
       // Nothing more is taken from who failed, whoever he may have been before.
-      throw this.fail(error);
+      throw await this.fail(error);
     }
   }
 
@@ -69,12 +69,14 @@ export class PeerLogin {
     this.peer.close();
   }
 
-  private fail(error: unknown): Error {
+  /** Resolves, after a while, to what the client is told before it is hung up on. */
+  private async fail(error: unknown): Promise<Error> {
     const { peer } = this;
     const { clock, logger } = peer.node.context;
     this.login = null;
     logger.warn({ connection: peer.name, reason: (error as Error).message }, "login refused");
-    clock.setTimer(FAILURE_DELAY_MS, () => peer.close());
+    await new Promise<void>((resolve) => clock.setTimer(FAILURE_DELAY_MS, resolve));
+    clock.setTimer(0, () => peer.close());
     if (error instanceof KafkaError) return error;
     if (!(error instanceof BrokerError)) return error as Error;
     // Whether the name or the password was wrong is nobody's business; that a user has no permissions is his.

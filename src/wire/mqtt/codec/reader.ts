@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { copyBytes } from "../../../base/copy-bytes.ts";
 import { asBuffer, readU32 } from "../../../message/record.ts";
 import { malformed } from "../reasons.ts";
 import { readU16 } from "./packet.ts";
@@ -53,7 +54,7 @@ export class Reader {
   binary(): Uint8Array {
     const length = this.u16();
     const at = this.take(length);
-    return this.bytes.slice(at, at + length);
+    return copyBytes(this.bytes, at, at + length);
   }
 
   text(): string {
@@ -64,7 +65,7 @@ export class Reader {
   }
 
   rest(): Uint8Array {
-    return this.bytes.slice(this.at, this.end);
+    return copyBytes(this.bytes, this.at, this.end);
   }
 
   /** Everything has been read. */

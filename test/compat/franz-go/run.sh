@@ -1,0 +1,10 @@
+# franz-go, a Kafka client of its own in Go.
+. test/compat/lib/common.sh
+command -v go >/dev/null || debian golang-go || exit 1
+folder="$COMPAT_DIR/franz-go"
+mkdir -p "$folder" && cp test/compat/franz-go/main.go "$folder/"
+if [ ! -f "$folder/go.sum" ]; then
+  (cd "$folder" && go mod init compat && go get github.com/twmb/franz-go@v1.18.1 github.com/twmb/franz-go/pkg/kadm@v1.14.0) || exit 1
+fi
+(cd "$folder" && go build -o check .) || exit 1
+tap "franz-go" "$folder/check" "${KAFKA_URL#kafka://}"
