@@ -38,8 +38,10 @@ export class Gatherer {
     const { writer, holds, partition } = this;
     if (holds.length === 0 || writer === null) return;
     this.holds = [];
-    partition.appendOwn(writer.bytes, 0, writer.finish());
+    const { refusal } = partition.appendOwn(writer.bytes, 0, writer.finish());
     if (writer.bytes.length > KEPT_BYTES) this.writer = null;
+    // Storage has failed: what is not stored is not confirmed.
+    if (refusal !== null) return;
     const release = (): void => {
       for (const hold of holds) hold.release();
     };

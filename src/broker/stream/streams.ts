@@ -63,6 +63,11 @@ export class Streams {
     this.sweep();
   }
 
+  /** More is on its way to the disk than memory was set aside for. */
+  get pressed(): boolean {
+    return this.context.cache.pressed;
+  }
+
   find(namespace: string, name: string): Stream | null {
     return this.spaces.get(namespace)?.get(name) ?? null;
   }

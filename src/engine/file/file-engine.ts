@@ -25,7 +25,7 @@ import { SparePool } from "./spare-pool.ts";
 const SEGMENT_BYTES_DEFAULT = 16 << 20;
 const META_SEGMENT_BYTES_MAX = 1 << 20;
 const META_LOG_NAME = "\0meta";
-const OPEN_FILES_MAX = 256;
+const OPEN_FILES_MAX = 2048;
 const CLOSES_AT_ONCE = 32;
 const CHECKPOINT_INTERVAL_MS_DEFAULT = 1_000;
 /** Until this share of a segment was written the broker counts as idle and takes no reserve. */

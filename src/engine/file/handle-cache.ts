@@ -1,5 +1,8 @@
 /** Open files, found by path and mode, closed again least recently used first. */
-import type { Disk, OpenMode } from "./disk.ts";
+import { type Disk, errorCode, type OpenMode } from "./disk.ts";
+
+/** Kept open however few the system allows. */
+const OPEN_MIN = 16;
 
 interface Entry {
   readonly opened: Promise<number>;
@@ -11,7 +14,7 @@ interface Entry {
 
 export class HandleCache {
   private readonly disk: Disk;
-  private readonly openMax: number;
+  private openMax: number;
   /** In order of last use, by mode + path. */
   private readonly entries = new Map<string, Entry>();
 
@@ -54,7 +57,7 @@ export class HandleCache {
       this.entries.set(key, found);
       return found;
     }
-    const entry: Entry = { opened: this.disk.open(path, mode), handle: -1, users: 0, onIdle: null };
+    const entry: Entry = { opened: this.openFile(path, mode), handle: -1, users: 0, onIdle: null };
     this.entries.set(key, entry);
     entry.opened.then(
       (handle) => {
@@ -68,13 +71,27 @@ export class HandleCache {
     return entry;
   }
 
-  private closeIdle(): void {
+  /** Where the system has no more files for us, fewer are kept from now on. */
+  private async openFile(path: string, mode: OpenMode): Promise<number> {
+    try {
+      return await this.disk.open(path, mode);
+    } catch (error) {
+      if (errorCode(error) !== "EMFILE" && errorCode(error) !== "ENFILE") throw error;
+      this.openMax = Math.max(OPEN_MIN, this.entries.size >> 1);
+      await Promise.all(this.closeIdle());
+      return this.disk.open(path, mode);
+    }
+  }
+
+  private closeIdle(): Promise<void>[] {
+    const closing: Promise<void>[] = [];
     for (const [key, entry] of this.entries) {
+      if (this.entries.size <= this.openMax) break;
       if (entry.users > 0 || entry.handle < 0) continue;
       // A handle that was only cached owes nobody a result: bytes are synced through their own handle.
-      this.drop(key, entry).catch(() => {});
-      if (this.entries.size <= this.openMax) return;
+      closing.push(this.drop(key, entry).catch(() => {}));
     }
+    return closing;
   }
 
   private async drop(key: string, entry: Entry): Promise<void> {
