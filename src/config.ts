@@ -1,5 +1,7 @@
 import { CHECKPOINT_INTERVAL, ENGINE_URL } from "./config/engine-url.ts";
+import { GROUP_OPTIONS } from "./config/group-options.ts";
 import { LISTENER_NAMES, NETWORKS, ORIGINS } from "./config/lists.ts";
+import { type Known, type Option, option } from "./config/option.ts";
 import {
   ADDRESS_OR_NONE,
   BOOLEAN,
@@ -15,42 +17,13 @@ import {
   PORT,
   TEXT,
   TEXT_OR_NONE,
-  type ValueType,
 } from "./config/value-types.ts";
 import { checkLimits, DEFAULT_LIMITS, type Limits } from "./limits.ts";
 
-/**
- * One setting of the broker. This declaration is all there is: the flag (`--amqp-port`), the
- * environment variable (`POLYMQ_AMQP_PORT`), the key in the YAML file, the help, what `polymq config`
- * prints and the table in docs/operations.md are made of it.
- */
-export interface Option<T> {
-  /** Path of its key in the YAML file. */
-  readonly file: string;
-  readonly type: ValueType<T>;
-  /** Text, as a user would write it; may depend on the options declared above it and on the machine. */
-  readonly default: string | ((known: Known) => string);
-  /** Says what a computed default will be. */
-  readonly defaultText?: string;
-  readonly help: string;
-  /** Not to be printed. */
-  readonly secret?: true;
-  /** A port for clients. */
-  readonly listens?: "plain" | "tls";
-}
-
-/** What a computed default may look at. */
-export interface Known {
-  text(name: string): string;
-  readonly machineMemoryBytes: number;
-}
+export type { Known, Option } from "./config/option.ts";
 
 const DAY_MS = 24 * 3_600_000;
 const MiB = 1024 * 1024;
-
-function option<T>(declaration: Option<T>): Option<T> {
-  return declaration;
-}
 
 /** The two ports of a protocol; the second listens where there is a certificate. */
 function ports<const N extends string>(name: N, title: string, plain: number, secure: number) {
@@ -486,6 +459,7 @@ const DELIVERY = {
     default: "20",
     help: "unsuccessful deliveries after which a quorum queue gives a message up; queues may set their own",
   }),
+  ...GROUP_OPTIONS,
   shutdownGrace: option({
     file: "shutdown-grace",
     type: duration(0, DAY_MS),

@@ -97,6 +97,12 @@ export class Server {
       readers,
       consumerTimeoutMs: settings.consumerTimeout,
       quorumDeliveryLimit: settings.quorumDeliveryLimit ?? -1,
+      groups: {
+        offsetRetentionMs: settings.groupOffsetRetention,
+        initialDelayMs: settings.groupInitialDelay,
+        membersMax: settings.groupMembersMax,
+      },
+      transactions: { timeoutMsMax: settings.transactionTimeoutMax },
     });
     const broker = this.broker;
     this.closers.push(() => broker.close());

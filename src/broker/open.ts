@@ -16,6 +16,7 @@ import type { QueueFinder } from "./dead-letter.ts";
 import { startFeeding } from "./feeding.ts";
 import { Groups } from "./groups/groups.ts";
 import type { KnownStream, StreamDirectory } from "./groups/subscriptions.ts";
+import type { GroupSettings } from "./groups/types.ts";
 import type { Broker, Credentials, Principal } from "./index.ts";
 import { parkingLotDeclaration } from "./parking.ts";
 import type { PublishTarget } from "./publisher.ts";
@@ -34,6 +35,7 @@ import { TailCache } from "./stream/tail-cache.ts";
 import type { StreamConfig, StreamHandle } from "./stream/types.ts";
 import { Topology } from "./topology/topology.ts";
 import { TransactionCoordinator } from "./transactions/coordinator.ts";
+import type { TransactionSettings } from "./transactions/types.ts";
 import type { Owner, QueueHandle } from "./types.ts";
 
 export interface BrokerOptions {
@@ -54,6 +56,9 @@ export interface BrokerOptions {
   readonly consumerTimeoutMs: number | null;
   /** Of quorum queues that do not set one; -1 = none. */
   readonly quorumDeliveryLimit: number;
+  /** What differs from the defaults of groups of readers. */
+  readonly groups?: Partial<GroupSettings>;
+  readonly transactions?: Partial<TransactionSettings>;
   /** What each protocol can say of messages it brought in. */
   readonly readers: RecordReaders;
   /** 0 <= random() < 1 */
@@ -103,6 +108,8 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     meta: engine.meta,
     clock,
     streams: { in: (namespace) => directoryOf(streams, namespace) },
+    sessionClock: new SystemClock(),
+    ...(options.groups !== undefined && { settings: options.groups }),
     removed: (namespace, group) => shares.space(namespace).forgetGroup(group),
   });
   const shares: Shares = new Shares({ meta: engine.meta, clock, logger, streams, groups });
@@ -113,6 +120,7 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
     groups,
     streams,
     coordinatorEpoch: engine.epoch,
+    ...(options.transactions !== undefined && { settings: options.transactions }),
   });
   const { readers, turn } = options;
   const core = { shard, streams, topology };

@@ -9,6 +9,8 @@ import { DEFAULT_GROUP_SETTINGS, type GroupSettings } from "./types.ts";
 export interface GroupsOptions {
   readonly meta: MetaStore;
   readonly clock: Clock;
+  /** For members' sessions, who live in real time whatever `clock` does; default: `clock`. */
+  readonly sessionClock?: Clock;
   readonly streams: StreamNames;
   readonly settings?: Partial<GroupSettings>;
   /** Names that nobody has had; default: random UUIDs. */
@@ -21,13 +23,15 @@ export interface GroupsOptions {
 export class Groups {
   private readonly parts: GroupParts;
   private readonly spaces = new Map<string, GroupSpace>();
+  private readonly sweeps: Deadlines;
   private readonly sweep = new Deadline(() => this.expire());
 
   /** Takes up what is stored. */
-  constructor({ meta, clock, streams, settings, newId, removed }: GroupsOptions) {
+  constructor(options: GroupsOptions) {
+    const { meta, clock, streams, settings, newId, removed } = options;
     this.parts = {
       store: new GroupStore(meta),
-      deadlines: new Deadlines(clock),
+      deadlines: new Deadlines(options.sessionClock ?? clock),
       settings: { ...DEFAULT_GROUP_SETTINGS, ...settings },
       streams,
       newId: newId ?? randomUUID,
@@ -35,7 +39,8 @@ export class Groups {
       now: () => clock.now(),
     };
     this.restore();
-    this.parts.deadlines.set(this.sweep, this.parts.settings.expiryCheckMs);
+    this.sweeps = new Deadlines(clock);
+    this.sweeps.set(this.sweep, this.parts.settings.expiryCheckMs);
   }
 
   space(namespace: string): GroupSpace {
@@ -56,6 +61,7 @@ export class Groups {
   /** Sessions end no more after this. */
   stop(): void {
     this.parts.deadlines.stop();
+    this.sweeps.stop();
   }
 
   private restore(): void {
@@ -71,6 +77,6 @@ export class Groups {
 
   private expire(): void {
     for (const space of this.spaces.values()) space.expire();
-    this.parts.deadlines.set(this.sweep, this.parts.settings.expiryCheckMs);
+    this.sweeps.set(this.sweep, this.parts.settings.expiryCheckMs);
   }
 }

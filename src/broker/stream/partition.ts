@@ -9,6 +9,7 @@ import {
   type Isolation,
   type OffsetWaiter,
   type PartitionHandle,
+  type PartitionProducer,
   type StreamConfig,
   type StreamHandle,
   StreamSlice,
@@ -213,6 +214,15 @@ export class Partition implements PartitionHandle, PartitionLogHost {
     const base = first === undefined ? offset : readI64(first.bytes, first.start + BASE_OFFSET_AT);
     found.release();
     return base;
+  }
+
+  producers(): PartitionProducer[] {
+    const { written } = this;
+    if (written === null) return [];
+    const open = new Map(written.transactions.state().open);
+    return written.producers.list().map((producer) => {
+      return { ...producer, transactionStart: open.get(producer.producerId) ?? -1 };
+    });
   }
 
   // --- life -----------------------------------------------------------------------------------

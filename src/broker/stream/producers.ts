@@ -1,4 +1,5 @@
 import type { ProducerState } from "./heads.ts";
+import type { PartitionProducer } from "./types.ts";
 
 /** Batches of a producer that are remembered (KIP-98: as many as a producer may have in flight). */
 const KEPT = 5;
@@ -106,6 +107,12 @@ export class Producers {
         state.push(...producer.batches.subarray(slot, slot + 3));
       }
       return state;
+    });
+  }
+
+  list(): Omit<PartitionProducer, "transactionStart">[] {
+    return Array.from(this.producers, ([producerId, { epoch, lastMs, count, batches, newest }]) => {
+      return { producerId, epoch, lastMs, lastSequence: count === 0 ? -1 : (batches[newest + 1] as number) };
     });
   }
 

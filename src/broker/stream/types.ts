@@ -177,6 +177,18 @@ export interface OffsetWaiter {
   reached(partition: PartitionHandle): void;
 }
 
+/** A producer that the partition remembers. */
+export interface PartitionProducer {
+  readonly producerId: number;
+  readonly epoch: number;
+  /** -1: it has sent nothing under this epoch. */
+  readonly lastSequence: number;
+  /** Wall clock, ms. */
+  readonly lastMs: number;
+  /** First offset of its open transaction, or -1. */
+  readonly transactionStart: number;
+}
+
 export interface PartitionHandle {
   readonly stream: StreamHandle;
   readonly index: number;
@@ -222,6 +234,7 @@ export interface PartitionHandle {
   cancelWait(waiter: OffsetWaiter): void;
   /** First record with a timestamp >= `timestampMs`, or null. */
   offsetAt(timestampMs: number): Promise<{ readonly offset: number; readonly timestampMs: number } | null>;
+  producers(): PartitionProducer[];
   /** Forgets records below `offset`. @throws BrokerError offset-out-of-range */
   trim(offset: number): void;
 }

@@ -233,6 +233,27 @@ public class Check {
     }
   }
 
+  static void hanging() throws Exception {
+    String topic = topic("hanging", 1);
+    var partition = new TopicPartition(topic, 0);
+    var producer = new KafkaProducer<String, String>(properties("transactional.id", "hang-" + RUN));
+    producer.initTransactions();
+    producer.beginTransaction();
+    producer.send(new ProducerRecord<>(topic, "x")).get();
+    var one = admin.describeProducers(List.of(partition)).all().get().get(partition).activeProducers().get(0);
+    same(one.currentTransactionStartOffset().getAsLong(), 0L);
+    admin.abortTransaction(new AbortTransactionSpec(partition, one.producerId(), (short) one.producerEpoch(), 0)).all().get();
+    var again = admin.describeProducers(List.of(partition)).all().get().get(partition).activeProducers().get(0);
+    same(again.currentTransactionStartOffset().isEmpty(), true);
+    admin.fenceProducers(List.of("hang-" + RUN)).all().get();
+    try {
+      producer.commitTransaction();
+      throw new AssertionError("not fenced");
+    } catch (ProducerFencedException | InvalidProducerEpochException expected) {
+      producer.close(Duration.ZERO);
+    }
+  }
+
   static void administration() throws Exception {
     String topic = topic("admin", 2);
     produce(topic, 0, 10);
@@ -253,6 +274,8 @@ public class Check {
         same(expected.getCause().getClass(), GroupNotEmptyException.class);
       }
     }
+    var producers = admin.describeProducers(List.of(partition)).all().get().get(partition).activeProducers();
+    same(producers.stream().allMatch(one -> one.currentTransactionStartOffset().isEmpty()), true);
     admin.deleteConsumerGroupOffsets(topic, Set.of(partition)).all().get();
     admin.deleteConsumerGroups(List.of(topic)).all().get();
     same(admin.listGroups().all().get().stream().noneMatch(group -> group.groupId().equals(topic)), true);
@@ -382,6 +405,7 @@ public class Check {
     check("a pattern finds topics as they come", () -> pattern());
     check("transactions move records and offsets", () -> transactions());
     check("a producer is fenced by its successor", () -> fencing());
+    check("a transaction that hangs is aborted by hand", () -> hanging());
     check("tools see, move and delete groups", () -> administration());
     check("a share group reads a topic like a queue", () -> shares());
     check("verdicts of a share group, limits, dead letters", () -> verdicts());

@@ -7,4 +7,4 @@ if ! ls "$jars"/kafka-clients-*.jar >/dev/null 2>&1; then
   mvn -q -B -f test/compat/kafka-groups/pom.xml dependency:copy-dependencies -DoutputDirectory="$jars" || exit 1
 fi
 javac -cp "$jars/*" -d "$jars/classes" test/compat/kafka-groups/Check.java || exit 1
-tap "Kafka Java client, groups" java -cp "$jars/classes:$jars/*" Check "$KAFKA_ADDRESS"
+tap "Kafka Java client, groups" java -cp "$jars/classes:$jars/*" Check "${KAFKA_URL#kafka://}"

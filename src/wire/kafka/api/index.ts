@@ -11,6 +11,7 @@ import { deleteRecordsHandler } from "./delete-records.ts";
 import { deleteShareGroupOffsetsHandler } from "./delete-share-group-offsets.ts";
 import { describeClusterHandler } from "./describe-cluster.ts";
 import { describeGroupsHandler } from "./describe-groups.ts";
+import { describeProducersHandler } from "./describe-producers.ts";
 import { describeShareGroupOffsetsHandler } from "./describe-share-group-offsets.ts";
 import { describeTopicPartitionsHandler } from "./describe-topic-partitions.ts";
 import { describeTransactionsHandler } from "./describe-transactions.ts";
@@ -36,6 +37,7 @@ import { shareGroupDescribeHandler } from "./share-group-describe.ts";
 import { shareGroupHeartbeatHandler } from "./share-group-heartbeat.ts";
 import { syncGroupHandler } from "./sync-group.ts";
 import { txnOffsetCommitHandler } from "./txn-offset-commit.ts";
+import { writeTxnMarkersHandler } from "./write-txn-markers.ts";
 
 /** Every API that is served: the table of contents. */
 export const HANDLERS: readonly AnyHandler[] = [
@@ -51,6 +53,7 @@ export const HANDLERS: readonly AnyHandler[] = [
   deleteShareGroupOffsetsHandler,
   describeClusterHandler,
   describeGroupsHandler,
+  describeProducersHandler,
   describeShareGroupOffsetsHandler,
   describeTopicPartitionsHandler,
   describeTransactionsHandler,
@@ -76,4 +79,5 @@ export const HANDLERS: readonly AnyHandler[] = [
   shareGroupHeartbeatHandler,
   syncGroupHandler,
   txnOffsetCommitHandler,
+  writeTxnMarkersHandler,
 ];

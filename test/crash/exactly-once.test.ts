@@ -1,0 +1,179 @@
+// Read, process, write: records go from one topic to another in transactions that move the group's offset
+// along, while the broker is killed and the client cut off at random moments. In the end the target holds
+// what the source holds: each record once, in its order.
+//   CRASH_ROUNDS, CRASH_SEED   how many kills of the broker, and which moments
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { addOffsetsToTxn } from "../../src/wire/kafka/schemas/add-offsets-to-txn.ts";
+import { addPartitionsToTxn } from "../../src/wire/kafka/schemas/add-partitions-to-txn.ts";
+import { endTxn } from "../../src/wire/kafka/schemas/end-txn.ts";
+import { initProducerId } from "../../src/wire/kafka/schemas/init-producer-id.ts";
+import { txnOffsetCommit } from "../../src/wire/kafka/schemas/txn-offset-commit.ts";
+import { RawKafka } from "../support/kafka-raw.ts";
+import { PolymqProcess } from "../support/polymq-process.ts";
+import { randomFrom } from "../support/random.ts";
+import { committedBy, kafkaOf, makeTopics, must, pause, readFrom, write } from "./kafka-peer.ts";
+
+const rounds = Number(process.env.CRASH_ROUNDS ?? 6);
+const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000_000);
+const random = randomFrom(seed);
+
+const [SOURCE, TARGET, GROUP] = ["source", "target", "movers"];
+const PARTITIONS = 3;
+/** Of the times that a mover takes a step, those at which it is cut off. */
+const CUT_SHARE = 0.01;
+const ABORTED_SHARE = 0.1;
+
+interface Soak {
+  readonly broker: PolymqProcess;
+  /** No more is written to the source. */
+  written: boolean;
+  over: boolean;
+  commits: number;
+  aborts: number;
+  cuts: number;
+}
+
+/** Moves records of one partition until it is cut off, or the broker goes down. */
+async function move(soak: Soak, partition: number): Promise<void> {
+  const peer = await RawKafka.open(kafkaOf(soak.broker));
+  const step = <T>(answer: Promise<T>): Promise<T> => {
+    if (random() >= CUT_SHARE) return answer;
+    soak.cuts++;
+    answer.catch(() => {});
+    peer.close();
+    throw new Error("cut off");
+  };
+  try {
+    const name = `mover-${partition}`;
+    const init = await step(
+      peer.ask(initProducerId, 1, { transactionalId: name, transactionTimeoutMs: 60_000 }),
+    );
+    must("init", init.errorCode);
+    const { producerId, producerEpoch } = init;
+    const id = { transactionalId: name, producerId, producerEpoch };
+    let sequence = 0;
+    let at = await step(committedBy(peer, GROUP, SOURCE, partition));
+    while (!soak.over) {
+      const found = await readFrom(peer, SOURCE, partition, at, {
+        waitMs: 50,
+        bytesMax: 200 + random() * 2000,
+      });
+      if (found.records.length === 0) {
+        at = found.next;
+        continue;
+      }
+      const values = found.records.map(({ value }) => value);
+      const added = await step(
+        peer.ask(addPartitionsToTxn, 1, {
+          v3AndBelowTransactionalId: name,
+          v3AndBelowProducerId: producerId,
+          v3AndBelowProducerEpoch: producerEpoch,
+          v3AndBelowTopics: [{ name: TARGET, partitions: [partition] }],
+        }),
+      );
+      must("add", added.resultsByTopicV3AndBelow[0]?.resultsByPartition[0]?.partitionErrorCode);
+      await step(write(peer, TARGET, partition, values, { name, producerId, producerEpoch, sequence }));
+      sequence += values.length;
+      must("add offsets", (await step(peer.ask(addOffsetsToTxn, 1, { ...id, groupId: GROUP }))).errorCode);
+      const offsets = [{ partitionIndex: partition, committedOffset: found.next }];
+      const staged = await step(
+        peer.ask(txnOffsetCommit, 2, {
+          ...id,
+          groupId: GROUP,
+          topics: [{ name: SOURCE, partitions: offsets }],
+        }),
+      );
+      must("stage", staged.topics[0]?.partitions[0]?.errorCode);
+      const committed = random() >= ABORTED_SHARE;
+      must("end", (await step(peer.ask(endTxn, 1, { ...id, committed }))).errorCode);
+      if (committed) {
+        at = found.next;
+        soak.commits++;
+      } else soak.aborts++;
+    }
+  } finally {
+    peer.close();
+  }
+}
+
+/** A new mover whenever the one before has gone. */
+async function keepMoving(soak: Soak, partition: number): Promise<void> {
+  while (!soak.over) {
+    await move(soak, partition).catch(() => pause(5));
+  }
+}
+
+/** Writes numbers, each until it is acknowledged: then it is there, perhaps twice, but never lost. */
+async function fill(soak: Soak, partition: number): Promise<void> {
+  let next = 0;
+  while (!soak.written) {
+    try {
+      const peer = await RawKafka.open(kafkaOf(soak.broker));
+      while (!soak.written) {
+        await write(peer, SOURCE, partition, [`${partition}:${next}`]);
+        next++;
+        await pause(1);
+      }
+      peer.close();
+    } catch {
+      await pause(5);
+    }
+  }
+}
+
+async function everything(soak: Soak, topic: string, partition: number): Promise<string[]> {
+  const peer = await RawKafka.open(kafkaOf(soak.broker));
+  const values: string[] = [];
+  for (let at = 0; ; ) {
+    const { records, next } = await readFrom(peer, topic, partition, at, { stable: true });
+    values.push(...records.map(({ value }) => value));
+    if (next === at) break;
+    at = next;
+  }
+  peer.close();
+  return values;
+}
+
+test(
+  `${rounds} rounds, seed ${seed}`,
+  async () => {
+    console.log(`exactly once: CRASH_SEED=${seed} CRASH_ROUNDS=${rounds}`);
+    const dataDir = mkdtempSync(join(tmpdir(), "polymq-exactly-once-"));
+    const broker = await PolymqProcess.start({ dataDir });
+    const soak: Soak = { broker, written: false, over: false, commits: 0, aborts: 0, cuts: 0 };
+    const setUp = await RawKafka.open(kafkaOf(broker));
+    await makeTopics(setUp, PARTITIONS, SOURCE, TARGET);
+    setUp.close();
+    const partitions = Array.from({ length: PARTITIONS }, (_, partition) => partition);
+    const filling = partitions.map((partition) => fill(soak, partition));
+    const moving = partitions.map((partition) => keepMoving(soak, partition));
+    for (let round = 0; round < rounds; round++) {
+      await pause(200 + random() * 1500);
+      await broker.kill9();
+      await broker.start();
+    }
+    soak.written = true;
+    await Promise.all(filling);
+    for (const partition of partitions) {
+      const source = await everything(soak, SOURCE, partition);
+      await expect
+        .poll(async () => (await everything(soak, TARGET, partition)).length, {
+          timeout: 60_000,
+          interval: 100,
+        })
+        .toBeGreaterThanOrEqual(source.length);
+      expect(await everything(soak, TARGET, partition)).toEqual(source);
+      expect(source.length).toBeGreaterThan(rounds);
+    }
+    soak.over = true;
+    await Promise.all(moving);
+    console.log(`exactly once: ${soak.commits} commits, ${soak.aborts} aborts, ${soak.cuts} cuts`);
+    expect(soak.cuts).toBeGreaterThan(0);
+    expect(await broker.stop()).toBe(0);
+    rmSync(dataDir, { recursive: true, force: true });
+  },
+  120_000 + rounds * 30_000,
+);
