@@ -90,7 +90,8 @@ export class ReAuthentication {
     this.busy = true;
     current.step(packet.data).then(
       (answer) => this.answer(current, answer, outbox, failed),
-      (error: unknown) => failed(fromBroker(error)),
+      // DISCONNECT has no word of its own for a wrong password (3.14.2.1).
+      (error: unknown) => failed(new MqttError(REASON.notAuthorized, fromBroker(error).message)),
     );
   }
 

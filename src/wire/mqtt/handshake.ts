@@ -62,8 +62,9 @@ export class Handshake {
       if (this.connect === null) {
         // [MQTT-3.1.0-1]
         if (first !== CONNECT << 4) throw malformed("the first packet is not CONNECT");
-        level = readLevel(reader);
-        this.connect = readConnect(reader, level);
+        const spoken = readLevel(reader);
+        level = spoken.level;
+        this.connect = readConnect(reader, level, spoken.bridge);
         this.logIn(this.connect);
       } else this.continue(first, reader);
     } catch (error) {

@@ -13,6 +13,7 @@ export interface Link {
   /** 3 = 3.1, 4 = 3.1.1, 5 */
   readonly level: number;
   readonly clientId: string;
+  readonly bridge: boolean;
   /** The user's access to the broker; ends with the connection. */
   readonly broker: Session;
   /** The client's state, which may outlive the connection. */

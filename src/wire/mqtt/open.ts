@@ -63,6 +63,7 @@ export class OpenConnection implements Link, CommitWaiter {
   readonly kind = "open";
   readonly level: number;
   readonly clientId: string;
+  readonly bridge: boolean;
   readonly broker: Session;
   readonly session: MqttSession;
   readonly outbox: Outbox;
@@ -108,6 +109,7 @@ export class OpenConnection implements Link, CommitWaiter {
     this.alarm = shared.alarm;
     this.onEnd = onEnd;
     this.level = connect.level;
+    this.bridge = connect.bridge;
     this.clientId = negotiated.clientId;
     this.broker = negotiated.broker;
     this.session = session;

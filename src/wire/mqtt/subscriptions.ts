@@ -98,7 +98,9 @@ export class Subscriptions implements SysWatcher {
     const { session } = this.link;
     // [MQTT-3.8.3-4]
     if (filter.share !== null && options.noLocal) throw protocolError("no local on a shared subscription");
-    const { qos, noLocal, retainAsPublished, retainHandling } = options;
+    const { qos, retainHandling } = options;
+    const noLocal = options.noLocal || (this.link.bridge && filter.share === null);
+    const retainAsPublished = options.retainAsPublished || this.link.bridge;
     const subscription: Subscription = { filter, qos, noLocal, retainAsPublished, retainHandling, id };
     const old = session.filters.get(filter.text);
     if (filter.share !== null) this.share(subscription);

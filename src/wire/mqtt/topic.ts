@@ -33,10 +33,18 @@ export function copySwapped(
   }
 }
 
+/** More are refused: each costs memory wherever it is compared or kept, and nobody has so many. mosquitto's bound. */
+const LEVELS_MAX = 200;
+
 /** A name that can be published to has no wildcard in it (4.7.1) and at least one character [MQTT-4.7.3-1]. */
 export function isTopicName(bytes: Uint8Array, at: number, end: number): boolean {
-  for (let i = at; i < end; i++) if (bytes[i] === PLUS || bytes[i] === HASH) return false;
-  return end > at;
+  let levels = 1;
+  for (let i = at; i < end; i++) {
+    const octet = bytes[i];
+    if (octet === PLUS || octet === HASH) return false;
+    if (octet === SLASH) levels++;
+  }
+  return end > at && levels <= LEVELS_MAX;
 }
 
 /** Not for filters that begin with a wildcard [MQTT-4.7.2-1]. */
@@ -51,8 +59,8 @@ export function beginsWild(filter: string): boolean {
 /** Wildcards stand alone in their level, and '#' in the last one (4.7.1). */
 function isFilter(filter: string): boolean {
   if (filter === "" || Buffer.byteLength(filter) > 65_535) return false;
-  if (!/[+#]/.test(filter)) return true;
   const levels = filter.split("/");
+  if (levels.length > LEVELS_MAX) return false;
   return levels.every((level, i) => {
     if (level === "#") return i === levels.length - 1;
     return level === "+" || !/[+#]/.test(level);

@@ -22,7 +22,7 @@ const NUMBERS: Readonly<Record<string, KeysOf<number>>> = {
 const TEXTS: Readonly<Record<string, readonly [option: KeysOf<string>, allowed?: readonly string[]]>> = {
   "x-dead-letter-exchange": ["deadLetterExchange"],
   "x-dead-letter-routing-key": ["deadLetterRoutingKey"],
-  "x-queue-type": ["type", ["classic", "quorum"]],
+  "x-queue-type": ["type", ["classic", "quorum", "stream"]],
   "x-queue-order": ["discipline", ["fifo", "lifo"]],
   "x-overflow": ["overflow", ["drop-head", "reject-publish", "reject-publish-dlx"]],
 };

@@ -88,7 +88,10 @@ export class Targets {
         this.session.queueCheck(name);
         return;
       } catch (error) {
-        if (!(error instanceof BrokerError) || error.code !== "queue-not-found") throw error;
+        if (!(error instanceof BrokerError)) throw error;
+        // Another connection's own: anybody may send an answer there, and consuming is refused further down.
+        if (error.code === "queue-locked") return;
+        if (error.code !== "queue-not-found") throw error;
       }
     }
     const flagOf = (flagName: string, otherwise: boolean): boolean => {

@@ -16,6 +16,12 @@ function packet(first: number, body: string): Buffer {
   return Buffer.concat([Buffer.of(first, bytes.length), bytes]);
 }
 
+/** Likewise, of 128 bytes and more. */
+function packet2(first: number, body: string): Buffer {
+  const bytes = hex(body);
+  return Buffer.concat([Buffer.of(first, (bytes.length & 127) | 128, bytes.length >> 7), bytes]);
+}
+
 const MQTT = str("MQTT");
 
 describe("the first packet", () => {
@@ -140,6 +146,7 @@ describe("a connection of MQTT 3.1.1 is just closed", () => {
     ["AUTH", hex("f000")],
     ["a topic with a wildcard", packet(0x30, str("a/#"))],
     ["an empty topic", packet(0x30, "0000")],
+    ["a topic of 201 levels", packet2(0x30, str("/".repeat(200)))],
     ["options of MQTT 5", packet(0x82, `0001 ${topic} 04`)],
     ["a reason in PUBACK", packet(0x40, "0001 00")],
     ["a body of DISCONNECT", hex("e001 00")],

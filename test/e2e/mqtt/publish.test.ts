@@ -1,6 +1,7 @@
 // Publishing and subscribing with MQTT.js, in every version and quality of service.
 import { afterAll, describe, expect, test } from "vitest";
 import { Client, startMqtt, type Version } from "../../support/mqtt.ts";
+import { RawMqtt } from "../../support/mqtt-raw.ts";
 
 const broker = await startMqtt();
 afterAll(() => broker.stop());
@@ -85,6 +86,24 @@ test("topics with dots, stars and other protocols' wildcards are topics like any
   await client.settle();
   expect(client.payloads()).toEqual(["v1.0/*/data", "x/*/data", "x/v1.0/data"]);
   await client.end();
+});
+
+test("a bridge does not get back what it sent, and sees what was retained as such", async () => {
+  const bridge = await RawMqtt.connect(broker.url, { protocolVersion: 4, bridgeMode: true } as never);
+  const other = await Client.connect(broker.url, { clientId: "beyond" });
+  await bridge.subscribe("bridged/#", 1);
+  await other.mqtt.subscribeAsync("bridged/#", { qos: 1 });
+  bridge.publish({ topic: "bridged/a", payload: "from here", qos: 1, messageId: 1 });
+  await bridge.next("puback");
+  await other.mqtt.publishAsync("bridged/b", "from there", { qos: 1, retain: true });
+  await other.until(2);
+  expect(other.payloads()).toEqual(["from here", "from there"]);
+  const message = await bridge.next("publish");
+  expect([`${message.payload}`, message.retain]).toEqual(["from there", true]);
+  await bridge.ping();
+  expect(bridge.packets).toEqual([]);
+  bridge.close();
+  await other.end();
 });
 
 test("a client that does not log in is guest, and only from this machine", async () => {

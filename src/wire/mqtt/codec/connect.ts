@@ -14,6 +14,8 @@ export interface Will {
 export interface Connect {
   /** 3 = 3.1, 4 = 3.1.1, 5 */
   readonly level: number;
+  /** A bridge to another broker, as mosquitto's say: what it sent must not come back to it. */
+  readonly bridge: boolean;
   readonly clientId: string;
   readonly cleanStart: boolean;
   readonly keepAliveSeconds: number;
@@ -31,13 +33,15 @@ const NAMES: Readonly<Record<number, string>> = { 3: "MQIsdp", 4: "MQTT", 5: "MQ
  * Protocol level of a CONNECT packet, which must be known before anything else is read of it.
  * @throws MqttError malformed; unsupported version for what is no MQTT that we speak
  */
-export function readLevel(reader: Reader): number {
+export function readLevel(reader: Reader): { readonly level: number; readonly bridge: boolean } {
   const name = reader.text();
   if (name !== "MQTT" && name !== "MQIsdp") throw unsupported(name);
-  // The highest bit is how a bridge says what it is.
-  const level = reader.octet() & 0x7f;
-  if (NAMES[level] !== name) throw unsupported(`${name} ${level}`);
-  return level;
+  // The highest bit is how a bridge says what it is, before MQTT 5 had options for it.
+  const octet = reader.octet();
+  const level = octet & 0x7f;
+  const bridge = octet > 0x7f;
+  if (NAMES[level] !== name || (bridge && level === LEVEL_5)) throw unsupported(`${name} ${octet}`);
+  return { level, bridge };
 }
 
 function unsupported(what: string): MqttError {
@@ -45,7 +49,7 @@ function unsupported(what: string): MqttError {
 }
 
 /** The rest of a CONNECT packet (3.1). @throws MqttError */
-export function readConnect(reader: Reader, level: number): Connect {
+export function readConnect(reader: Reader, level: number, bridge: boolean): Connect {
   const flags = reader.octet();
   const has = (bit: number) => (flags & bit) !== 0;
   const qos = (flags >> 3) & 3;
@@ -66,7 +70,8 @@ export function readConnect(reader: Reader, level: number): Connect {
   const user = has(0x80) && !missing ? reader.text() : null;
   const password = has(0x40) && !(level === LEVEL_3_1 && reader.left === 0) ? reader.binary() : null;
   reader.finish();
-  return { level, clientId, cleanStart: has(0x02), keepAliveSeconds, will, user, password, properties };
+  const cleanStart = has(0x02);
+  return { level, bridge, clientId, cleanStart, keepAliveSeconds, will, user, password, properties };
 }
 
 function readWill(reader: Reader, level: number, qos: number, retain: boolean): Will {
