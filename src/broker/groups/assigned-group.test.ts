@@ -140,10 +140,11 @@ describe("exclusive partitions", () => {
     expect(a.beat().epoch).toBe(1);
     expect(sizes(a, b)).toEqual([3, 0]);
     expect(group.state).toBe("reconciling");
-    expect(b.beat().assignment).toBeNull();
+    expect(b.beat()).toMatchObject({ assignment: null, unsettled: true });
     expect(a.beat().epoch).toBe(2);
     b.beat();
     expect(sizes(a, b)).toEqual([3, 3]);
+    expect([a.send().unsettled, b.send().unsettled]).toEqual([false, false]);
     expect(group.state).toBe("stable");
     expect(new Set([...a.owned, ...b.owned]).size).toBe(6);
   });

@@ -126,6 +126,7 @@ export class AssignedGroup {
       memberId: member.id,
       epoch: member.epoch,
       assignment: full ? partitionsOf(member.assigned) : null,
+      unsettled: member.phase !== "settled",
     };
     if (subscribed || divided || moved) this.host.save(this, () => done(result));
     else done(result);
@@ -397,7 +398,7 @@ export class AssignedGroup {
 }
 
 export function refusedHeartbeat(refusal: GroupRefusal | null, memberId: string): AssignedResult {
-  return { refusal, memberId, epoch: 0, assignment: null };
+  return { refusal, memberId, epoch: 0, assignment: null, unsettled: false };
 }
 
 /** What is not said stays as it was. */

@@ -165,6 +165,8 @@ export interface AssignedResult {
   readonly epoch: number;
   /** Null: as before. */
   readonly assignment: readonly StreamPartitions[] | null;
+  /** It has not all that it should have: it does well to ask again soon. */
+  readonly unsettled: boolean;
 }
 
 export type AssignedState = "empty" | "reconciling" | "stable";

@@ -6,6 +6,8 @@ import { codeOf } from "../group-codes.ts";
 import { consumerGroupHeartbeat } from "../schemas/consumer-group-heartbeat.ts";
 
 const STATIC_LEAVE_EPOCH = -2;
+/** Between heartbeats of a member that waits for partitions, instead of the seconds that the group is configured for. */
+const UNSETTLED_INTERVAL_MS = 500;
 
 type Heartbeat = Request<typeof consumerGroupHeartbeat>;
 
@@ -42,7 +44,10 @@ export const consumerGroupHeartbeatHandler = defineHandler({
         errorCode: codeOf(result.refusal),
         memberId: result.memberId,
         memberEpoch: result.epoch,
-        heartbeatIntervalMs: configs.number(groupId, "consumer.heartbeat.interval.ms"),
+        heartbeatIntervalMs: Math.min(
+          configs.number(groupId, "consumer.heartbeat.interval.ms"),
+          result.unsettled ? UNSETTLED_INTERVAL_MS : Number.POSITIVE_INFINITY,
+        ),
         assignment:
           result.assignment === null
             ? null

@@ -97,6 +97,7 @@ const GROUP_CONFIGS: readonly GroupConfig[] = [
 const HEARTBEATS: Readonly<Record<string, number>> = {
   consumer: consumerGroupHeartbeat.key,
   share: shareGroupHeartbeat.key,
+  errors: shareGroupHeartbeat.key,
 };
 
 const BY_NAME = new Map(GROUP_CONFIGS.map((config) => [config.name, config]));
