@@ -409,6 +409,35 @@ describe("assignors", () => {
     }
   });
 
+  test("uniform stays even and total, whoever comes and goes", () => {
+    let targets = new Map<string, Set<string>>();
+    for (const [count, partitions] of [
+      [1, 5],
+      [4, 5],
+      [3, 5],
+      [7, 5],
+      [2, 100],
+      [9, 100],
+      [4, 103],
+    ] as const) {
+      const members = Array.from({ length: count }, (_, i) =>
+        assignee(`M${i}`, { s: partitions }, [...(targets.get(`M${i}`) ?? [])]),
+      );
+      targets = uniform(members);
+      const all = [...targets.values()].flatMap((share) => [...share]);
+      expect([all.length, new Set(all).size]).toEqual([partitions, partitions]);
+      const sizesNow = [...targets.values()].map(({ size }) => size);
+      expect(Math.max(...sizesNow) - Math.min(...sizesNow)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test("ten thousand partitions among a thousand members take no time", () => {
+    const members = Array.from({ length: 1000 }, (_, i) => assignee(`M${i}`, { s: 10_000 }));
+    const started = performance.now();
+    uniform(members);
+    expect(performance.now() - started).toBeLessThan(1000);
+  });
+
   test("uniform gives nobody what he does not read, and what only one reads to him", () => {
     const result = uniform([assignee("A", { s: 4, only: 3 }), assignee("B", { s: 4 }), assignee("C", {})]);
     expect(shares(result)).toMatchObject({ C: [] });

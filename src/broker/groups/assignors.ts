@@ -17,7 +17,35 @@ export interface Assignee {
 export type Assignor = (members: readonly Assignee[]) => Map<string, Set<PartitionKey>>;
 
 /** Each partition to one member, as evenly as what they read allows, moving as little as possible. */
-const uniform: Assignor = (members) => {
+const uniform: Assignor = (members) => (alike(members) ? uniformAlike(members) : uniformMixed(members));
+
+/** Everybody reads the same, so that only numbers matter. */
+const uniformAlike: Assignor = (members) => {
+  const sorted = byId(members);
+  const free = new Set(partitionsOf(sorted[0]?.streams ?? []));
+  const floor = Math.floor(free.size / sorted.length);
+  // So many have one more than the others.
+  let extra = free.size % sorted.length;
+  const shares = new Map<string, Set<PartitionKey>>();
+  for (const { id, target } of sorted) {
+    const own = [...target].filter((partition) => free.has(partition));
+    const most = own.length > floor && extra > 0 ? floor + 1 : floor;
+    const share = new Set(own.slice(0, most));
+    for (const partition of share) free.delete(partition);
+    if (share.size > floor) extra--;
+    shares.set(id, share);
+  }
+  const left = free.values();
+  for (const share of shares.values()) {
+    if (share.size > floor) continue;
+    const size = extra > 0 ? floor + 1 : floor;
+    if (size > floor) extra--;
+    while (share.size < size) share.add(left.next().value as PartitionKey);
+  }
+  return shares;
+};
+
+const uniformMixed: Assignor = (members) => {
   const shares = new Map<string, Set<PartitionKey>>();
   const readers = readersOf(members);
   const free = new Set(readers.keys());
@@ -96,6 +124,24 @@ export const ASSIGNORS: ReadonlyMap<string, Assignor> = new Map([
   ["uniform", uniform],
   ["range", range],
 ]);
+
+function alike(members: readonly Assignee[]): boolean {
+  const text = ({ streams }: Assignee): string =>
+    streams
+      .map(({ id, partitions }) => `${id}:${partitions}`)
+      .sort()
+      .join();
+  const [first] = members;
+  if (first === undefined) return true;
+  const wanted = text(first);
+  return members.every((member) => text(member) === wanted);
+}
+
+function* partitionsOf(streams: readonly AssignableStream[]): Iterable<PartitionKey> {
+  for (const { id, partitions } of streams) {
+    for (let partition = 0; partition < partitions; partition++) yield partitionKey(id, partition);
+  }
+}
 
 /** Who can read each partition. */
 function readersOf(members: readonly Assignee[]): Map<PartitionKey, string[]> {

@@ -262,6 +262,22 @@ describe("rebalancing", () => {
     expect(world.heartbeat(a)).toBe("rebalancing");
   });
 
+  test("a new member whose client has gone is not waited for; one that may come back is", () => {
+    const [a, b] = world.stable(2);
+    const answers: JoinResult[] = [];
+    const done = (result: JoinResult): void => {
+      answers.push(result);
+    };
+    world.group.join(request(), done);
+    world.group.abandon(done);
+    expect(answers).toMatchObject([{ refusal: "member-unknown" }]);
+    world.group.join(request({ memberId: a }), done);
+    world.group.abandon(done);
+    const last = world.join({ memberId: b });
+    expect(last.result).toMatchObject({ refusal: null, generation: 2 });
+    expect(answers[1]?.members.map(({ id }) => id)).toEqual([a, b]);
+  });
+
   test("a repeated join answers the one before it", () => {
     const [a] = world.stable(1);
     world.join();

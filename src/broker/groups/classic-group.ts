@@ -1,11 +1,12 @@
 import { Deadline, type Deadlines } from "../../base/deadlines.ts";
 import {
   ClassicMember,
-  commonProtocols,
   electProtocol,
   type JoinDone,
   type MemberSpec,
   NOTHING,
+  refusedJoin,
+  refusedSync,
   type SyncDone,
 } from "./classic-member.ts";
 import type {
@@ -72,6 +73,8 @@ export class ClassicGroup {
   private readonly promised = new Map<string, Deadline>();
   /** Joined this generation and have yet to ask for their share. */
   private readonly unsynced = new Set<string>();
+  /** How many members speak each protocol. */
+  private readonly speakers = new Map<string, number>();
   private readonly host: ClassicHost;
   private readonly phase = new Deadline(() => this.phaseOver());
   private joining = 0;
@@ -156,8 +159,7 @@ export class ClassicGroup {
     if (protocolType === "" || protocols.length === 0) return false;
     if (this.members.size === 0) return true;
     if (protocolType !== this.protocolType) return false;
-    const common = commonProtocols(this.members.values());
-    return protocols.some(({ name }) => common.has(name));
+    return protocols.some(({ name }) => this.speakers.get(name) === this.members.size);
   }
 
   private joinNew(request: JoinRequest, done: JoinDone): void {
@@ -215,6 +217,7 @@ export class ClassicGroup {
   private admit(member: ClassicMember): void {
     if (this.members.size === 0) this.protocolType = member.protocolType;
     this.members.set(member.id, member);
+    this.count(member, 1);
     if (member.instanceId !== null) this.instances.set(member.instanceId, member.id);
     if (this.leader === "") this.leader = member.id;
   }
@@ -251,9 +254,19 @@ export class ClassicGroup {
   }
 
   private update(member: ClassicMember, request: JoinRequest): void {
+    this.count(member, -1);
     member.protocols = request.protocols;
+    this.count(member, 1);
     member.sessionTimeoutMs = request.sessionTimeoutMs;
     member.rebalanceTimeoutMs = request.rebalanceTimeoutMs;
+  }
+
+  private count({ protocols }: ClassicMember, by: 1 | -1): void {
+    for (const name of new Set(protocols.map((protocol) => protocol.name))) {
+      const count = (this.speakers.get(name) ?? 0) + by;
+      if (count > 0) this.speakers.set(name, count);
+      else this.speakers.delete(name);
+    }
   }
 
   private waitForOthers(member: ClassicMember, done: JoinDone): void {
@@ -446,6 +459,16 @@ export class ClassicGroup {
     return this.state === "preparing" ? "rebalancing" : null;
   }
 
+  /** Whoever waits for this answer has gone: one that has never been in a generation is out at once. */
+  abandon(done: JoinDone): void {
+    for (const member of this.members.values()) {
+      if (member.join !== done || !member.fresh) continue;
+      this.drop(member);
+      this.afterLoss();
+      return;
+    }
+  }
+
   /** One answer for each. */
   leave(leaving: readonly LeavingMember[]): (GroupRefusal | null)[] {
     let gone = 0;
@@ -559,6 +582,7 @@ export class ClassicGroup {
     if (member === undefined) return;
     this.host.deadlines.clear(member.session);
     this.members.delete(member.id);
+    this.count(member, -1);
     this.unsynced.delete(member.id);
     const { instanceId } = member;
     if (instanceId !== null && this.instances.get(instanceId) === member.id)
@@ -567,25 +591,4 @@ export class ClassicGroup {
     this.answerJoin(member, refusedJoin("member-unknown", member.id));
     this.answerSync(member, "member-unknown");
   }
-}
-
-export function refusedJoin(refusal: GroupRefusal, memberId: string): JoinResult {
-  return {
-    refusal,
-    memberId,
-    generation: -1,
-    protocolType: null,
-    protocol: null,
-    leader: "",
-    skipAssignment: false,
-    members: [],
-  };
-}
-
-export function refusedSync(refusal: GroupRefusal): { refusal: GroupRefusal } & {
-  protocolType: null;
-  protocol: null;
-  assignment: Uint8Array;
-} {
-  return { refusal, protocolType: null, protocol: null, assignment: NOTHING };
 }

@@ -1,5 +1,5 @@
 import { Deadline } from "../../base/deadlines.ts";
-import type { JoinRequest, JoinResult, MemberProtocol, SyncResult } from "./types.ts";
+import type { GroupRefusal, JoinRequest, JoinResult, MemberProtocol, SyncResult } from "./types.ts";
 
 export const NOTHING = new Uint8Array(0);
 
@@ -70,7 +70,7 @@ function streamsText(protocols: readonly MemberProtocol[]): string {
 }
 
 /** Names of the protocols that every member speaks. */
-export function commonProtocols(members: Iterable<ClassicMember>): Set<string> {
+function commonProtocols(members: Iterable<ClassicMember>): Set<string> {
   let common: Set<string> | null = null;
   for (const { protocols } of members) {
     const own: string[] = protocols.map(({ name }) => name);
@@ -91,4 +91,25 @@ export function electProtocol(members: Iterable<ClassicMember>): string | null {
   let best: string | null = null;
   for (const [name, count] of votes) if (best === null || count > (votes.get(best) ?? 0)) best = name;
   return best;
+}
+
+export function refusedJoin(refusal: GroupRefusal, memberId: string): JoinResult {
+  return {
+    refusal,
+    memberId,
+    generation: -1,
+    protocolType: null,
+    protocol: null,
+    leader: "",
+    skipAssignment: false,
+    members: [],
+  };
+}
+
+export function refusedSync(refusal: GroupRefusal): { refusal: GroupRefusal } & {
+  protocolType: null;
+  protocol: null;
+  assignment: Uint8Array;
+} {
+  return { refusal, protocolType: null, protocol: null, assignment: NOTHING };
 }

@@ -1,6 +1,7 @@
 import type { Deadlines } from "../../base/deadlines.ts";
 import { AssignedGroup, type AssignedHost, JOIN_EPOCH, refusedHeartbeat } from "./assigned-group.ts";
-import { ClassicGroup, type ClassicHost, refusedJoin, refusedSync } from "./classic-group.ts";
+import { ClassicGroup, type ClassicHost } from "./classic-group.ts";
+import { refusedJoin, refusedSync } from "./classic-member.ts";
 import { type Offset, type OffsetRecords, Offsets } from "./offsets.ts";
 import type { GroupRecord, GroupStore } from "./store.ts";
 import { type StreamDirectory, Subscriptions } from "./subscriptions.ts";
@@ -105,6 +106,10 @@ export class GroupSpace implements GroupControl {
       // A name that was only tried out is not kept.
       if (members.state !== "empty" || !members.vacant) this.obtain(name).members = members;
     }
+  }
+
+  abandonJoin(name: string, done: (result: JoinResult) => void): void {
+    this.classic(name)?.abandon(done);
   }
 
   assignedHeartbeat(

@@ -279,6 +279,8 @@ export interface GroupListing {
  */
 export interface GroupControl {
   join(group: string, request: JoinRequest, done: (result: JoinResult) => void): void;
+  /** Whoever waits for `done` of a join has gone, and will never hear it. */
+  abandonJoin(group: string, done: (result: JoinResult) => void): void;
   sync(group: string, request: SyncRequest, done: (result: SyncResult) => void): void;
   heartbeat(group: string, claim: MemberClaim): GroupRefusal | null;
   /** Everything that a member of a group which the broker divides ever says. Answered when it is durable. */

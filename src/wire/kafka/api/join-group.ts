@@ -1,4 +1,4 @@
-import type { MemberProtocol } from "../../../broker/index.ts";
+import type { JoinResult, MemberProtocol } from "../../../broker/index.ts";
 import { defineHandler, LATER } from "../api.ts";
 import { Reader } from "../codec/reader.ts";
 import { CODES } from "../errors.ts";
@@ -34,7 +34,9 @@ export const joinGroupHandler = defineHandler({
       idRequired: version >= FIRST_WITH_REQUIRED_ID,
       canSkipAssignment: version >= FIRST_WITH_SKIPPING,
     };
-    groups.join(groupId, join, (result) =>
+    const forget = peer.onClosed(() => groups.abandonJoin(groupId, done));
+    function done(result: JoinResult): void {
+      forget();
       call.answer({
         errorCode: codeOf(result.refusal),
         generationId: result.generation,
@@ -46,8 +48,9 @@ export const joinGroupHandler = defineHandler({
         members: result.members.map(({ id, instanceId, metadata }) => {
           return { memberId: id, groupInstanceId: instanceId, metadata };
         }),
-      }),
-    );
+      });
+    }
+    groups.join(groupId, join, done);
     return LATER;
   },
 });
