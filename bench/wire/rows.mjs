@@ -2,6 +2,7 @@
 // returns figures; the first is the one that rows are compared by.
 import { spawn } from "node:child_process";
 import { trackGroup } from "../cleanup.mjs";
+import { sleep } from "../generator.mjs";
 import { toMiB } from "../measure.mjs";
 import { sampleTree, watchRss } from "../process-tree.mjs";
 import { compileWiregen } from "./generator.mjs";
@@ -59,6 +60,8 @@ async function freshTopic(broker, partitions) {
     "1",
   ];
   await java("TopicCommand", ["--bootstrap-server", server, ...what], 120);
+  // Leaders are elected in their own time.
+  await sleep(1500);
   return topic;
 }
 

@@ -2,6 +2,7 @@
 #include "wiregen.h"
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static uint8_t *batch;
 static size_t batch_bytes;
@@ -43,8 +44,10 @@ static void make_batch(void) {
   put32(&b, 0);
   put16(&b, 0);
   put32(&b, (uint32_t)(records - 1));
-  put64(&b, 1700000000000ull);
-  put64(&b, 1700000000000ull);
+  // Of today, or retention takes them away.
+  uint64_t now = (uint64_t)time(NULL) * 1000;
+  put64(&b, now);
+  put64(&b, now);
   put64(&b, (uint64_t)-1);
   put16(&b, 0xffff);
   put32(&b, (uint32_t)-1);
