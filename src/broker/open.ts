@@ -125,6 +125,11 @@ export async function openBroker(options: BrokerOptions): Promise<RunningBroker>
   const { readers, turn } = options;
   const core = { shard, streams, topology };
   const feeds = startFeeding({ ...core, finder, readers, meta: engine.meta, turn, clock, logger });
+  topology.onChange(({ kind, action, name }) => {
+    if (kind !== "namespace" || action !== "deleted") return;
+    groups.forgetNamespace(name);
+    transactions.forgetNamespace(name);
+  });
   return new RunningBroker(options, { ...core, access, groups, transactions, shares, feeds });
 }
 

@@ -87,6 +87,12 @@ export class TransactionCoordinator {
     return space;
   }
 
+  /** To be called when a namespace is deleted. */
+  forgetNamespace(namespace: string): void {
+    this.spaces.get(namespace)?.clear();
+    this.spaces.delete(namespace);
+  }
+
   /** Nothing times out after this. */
   stop(): void {
     this.parts.deadlines.stop();
@@ -209,6 +215,15 @@ export class TransactionSpace implements TransactionControl {
       this.transactions.delete(name);
       meta.delete(this.keyOf(name));
     }
+  }
+
+  /** The namespace is deleted, and what its transactions wrote to with it. */
+  clear(): void {
+    for (const [name, transaction] of this.transactions) {
+      transaction.abandon();
+      this.parts.meta.delete(this.keyOf(name));
+    }
+    this.transactions.clear();
   }
 
   private obtain(name: string): Transaction {

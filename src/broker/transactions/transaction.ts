@@ -312,6 +312,12 @@ export class Transaction {
     this.host.deadlines.set(this.timeout, Math.min(Math.max(leftMs, 0), stored.timeoutMs));
   }
 
+  /** Nobody will ask for it again. */
+  abandon(): void {
+    this.host.deadlines.clear(this.timeout);
+    this.released(false);
+  }
+
   view(): TransactionView {
     const { name, state, timeoutMs, producerId, epoch, startedAtMs } = this;
     return {

@@ -429,6 +429,16 @@ describe("after a restart", () => {
   });
 });
 
+test("go with their namespace", () => {
+  const who = producer("t");
+  add("t", who, at("a"));
+  coordinator.forgetNamespace("/");
+  clock.advance(2 * MINUTE);
+  expect(log).toEqual(["begin 0/0 in a0"]);
+  open();
+  expect(space.list()).toEqual([]);
+});
+
 test("what tools see; names that nobody uses are forgotten", () => {
   const who = producer("t");
   add("t", who, at("a", 1));
