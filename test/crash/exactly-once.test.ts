@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { addOffsetsToTxn } from "../../src/wire/kafka/schemas/add-offsets-to-txn.ts";
 import { addPartitionsToTxn } from "../../src/wire/kafka/schemas/add-partitions-to-txn.ts";
 import { endTxn } from "../../src/wire/kafka/schemas/end-txn.ts";
@@ -143,6 +143,7 @@ test(
     console.log(`exactly once: CRASH_SEED=${seed} CRASH_ROUNDS=${rounds}`);
     const dataDir = mkdtempSync(join(tmpdir(), "polymq-exactly-once-"));
     const broker = await PolymqProcess.start({ dataDir });
+    onTestFinished(() => broker.kill9());
     const soak: Soak = { broker, written: false, over: false, commits: 0, aborts: 0, cuts: 0 };
     const setUp = await RawKafka.open(kafkaOf(broker));
     await makeTopics(setUp, PARTITIONS, SOURCE, TARGET);

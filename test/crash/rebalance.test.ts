@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { heartbeat } from "../../src/wire/kafka/schemas/heartbeat.ts";
 import { joinGroup } from "../../src/wire/kafka/schemas/join-group.ts";
 import { leaveGroup } from "../../src/wire/kafka/schemas/leave-group.ts";
@@ -192,6 +192,7 @@ test(
     console.log(`rebalance: CRASH_SEED=${seed} CRASH_ROUNDS=${rounds}`);
     const dataDir = mkdtempSync(join(tmpdir(), "polymq-rebalance-"));
     const broker = await PolymqProcess.start({ dataDir });
+    onTestFinished(() => broker.kill9());
     const setUp = await RawKafka.open(kafkaOf(broker));
     await makeTopics(setUp, PARTITIONS, TOPIC);
     setUp.close();
