@@ -138,9 +138,10 @@ class Member {
       const at = await committedBy(peer, GROUP, TOPIC, partition);
       const { records, next } = await readFrom(peer, TOPIC, partition, at);
       if (records.length === 0) continue;
+      // Before the commit, whose answer may get lost: processed is processed.
+      for (const { value } of records) this.witness.processed[partition]?.add(Number(value));
       const code = await this.commit(peer, partition, next);
       if (code !== 0) return code;
-      for (const { value } of records) this.witness.processed[partition]?.add(Number(value));
     }
     await pause(20);
     const { generation: generationId, id: memberId } = this;
