@@ -15,8 +15,8 @@ export async function freePort() {
   return port;
 }
 
-/** True when the broker answers a protocol header with connection.start. */
-function amqpAnswers(port) {
+/** True when whoever listens answers `greeting` with something that `accepts`, within two seconds. */
+export function answers(port, greeting, accepts = () => true) {
   return new Promise((resolve) => {
     const socket = connect({ port, host: "127.0.0.1" });
     const done = (answer) => {
@@ -25,12 +25,16 @@ function amqpAnswers(port) {
       resolve(answer);
     };
     const timer = setTimeout(done, 2000, false);
-    socket.once("connect", () => socket.write("AMQP\0\0\x09\x01", "latin1"));
-    socket.once("data", (chunk) => done(chunk[0] === 1));
+    socket.once("connect", () => socket.write(greeting));
+    socket.once("data", (chunk) => done(accepts(chunk)));
     socket.once("error", () => done(false));
     socket.once("close", () => done(false));
   });
 }
+
+/** True when the broker answers a protocol header with connection.start. */
+const amqpAnswers = (port) =>
+  answers(port, Buffer.from("AMQP\0\0\x09\x01", "latin1"), (chunk) => chunk[0] === 1);
 
 const httpReady = (port) =>
   fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2000) }).then(

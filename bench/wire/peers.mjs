@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BrokerProcess, findRabbitMQ, freePort, PolyMQ, RabbitMQ } from "../brokers.mjs";
+import { answers, BrokerProcess, findRabbitMQ, freePort, PolyMQ, RabbitMQ } from "../brokers.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const jars = join(here, "..", "build", "kafka");
@@ -110,21 +110,7 @@ export class Kafka extends BrokerProcess {
 }
 
 /** True when a broker answers ApiVersions. */
-export function kafkaAnswers(port) {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host: "127.0.0.1" });
-    const done = (answer) => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(answer);
-    };
-    const timer = setTimeout(done, 2000, false);
-    socket.once("connect", () => socket.write(Buffer.from("0000000a00120000000000010000", "hex")));
-    socket.once("data", () => done(true));
-    socket.once("error", () => done(false));
-    socket.once("close", () => done(false));
-  });
-}
+const kafkaAnswers = (port) => answers(port, Buffer.from("0000000a00120000000000010000", "hex"));
 
 function onPath(name) {
   const places = ["/usr/sbin", "/usr/bin", ...(process.env.PATH ?? "").split(delimiter)];

@@ -159,8 +159,10 @@ function fetchRow(cold) {
     async run(broker, options) {
       const topic = await freshTopic(broker, 1);
       // Tail: a little that stays in memory; cold: more than any cache of the broker's own, read from the start.
-      const fill = { seconds: cold ? 4 : 0.5, warmup: 0 };
-      await generate(broker, "produce", broker.ports.kafka, ["--topic", topic, "--body", 1024], fill);
+      // The same amount for every broker: 40 MB, or 400 MB.
+      const fill = { seconds: cold ? 4 : 1, warmup: 0 };
+      const produce = ["--topic", topic, "--body", 1024, "--rate", cold ? 100_000 : 40_000];
+      await generate(broker, "produce", broker.ports.kafka, produce, fill);
       if (cold) await dropPageCache();
       const args = ["--topic", topic, "--batch", 1 << 20, "--cold", 1];
       return generate(broker, "fetch", broker.ports.kafka, args, { ...options, warmup: cold ? 0 : 1 });

@@ -1,5 +1,5 @@
-import type { Timer } from "../../base/clock.ts";
 import type { AlarmListener } from "../../broker/index.ts";
+import { Sweep } from "../../net/sweep.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { AmqpConnection } from "./connection.ts";
@@ -15,13 +15,11 @@ export class AmqpAcceptor implements ConnectionAcceptor {
   private readonly context: ProtocolContext;
   private readonly alarm: AlarmState;
   private readonly alarmListener: AlarmListener = { alarm: (reason) => this.alarmChanged(reason) };
-  private readonly connections = new Set<AmqpConnection>();
-  private timer: Timer | null = null;
-  /** The event loop went round since the last sweep. */
-  private turned = true;
+  private readonly connections: Sweep<AmqpConnection>;
 
   constructor(context: ProtocolContext) {
     this.context = context;
+    this.connections = new Sweep(context.clock, SWEEP_MS);
     // A body frame, with the method and header frames before it.
     this.remainderBytesMax = context.limits.frameBytesMax + PUBLISH_HEAD_BYTES;
     this.alarm = { reason: context.broker.alarm };
@@ -37,44 +35,15 @@ export class AmqpAcceptor implements ConnectionAcceptor {
       this.remove,
     );
     this.connections.add(connection);
-    if (this.timer === null) this.arm();
     return connection;
   }
 
   close(): void {
     this.context.broker.removeAlarmListener(this.alarmListener);
-    this.timer?.cancel();
-    this.timer = null;
+    this.connections.stop();
   }
 
-  private readonly remove = (connection: AmqpConnection): void => {
-    this.connections.delete(connection);
-    if (this.connections.size > 0) return;
-    this.timer?.cancel();
-    this.timer = null;
-  };
-
-  /**
-   * Only time in which sockets could have been read counts against a client: neither a pause of this
-   * process nor an injected clock that jumps an hour ahead is anybody's silence.
-   */
-  private readonly sweep = (): void => {
-    this.timer = null;
-    if (this.turned) {
-      this.turned = false;
-      setImmediate(this.onTurn);
-      for (const connection of this.connections) connection.tick(SWEEP_MS);
-    }
-    if (this.connections.size > 0) this.arm();
-  };
-
-  private readonly onTurn = (): void => {
-    this.turned = true;
-  };
-
-  private arm(): void {
-    this.timer = this.context.clock.setTimer(SWEEP_MS, this.sweep);
-  }
+  private readonly remove = (connection: AmqpConnection): void => this.connections.remove(connection);
 
   private alarmChanged(reason: string | null): void {
     this.alarm.reason = reason;

@@ -3,6 +3,7 @@ import type { CommitWaiter, Principal, Session } from "../../broker/index.ts";
 import { readU32 } from "../../message/record.ts";
 import type { Table } from "../../message/values.ts";
 import type { Outbox } from "../../net/outbox.ts";
+import { stepAside } from "../../net/step-aside.ts";
 import type { Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { Channel } from "./channel.ts";
@@ -68,9 +69,6 @@ export interface AlarmState {
 export type Ending = "await-close-ok" | "discard" | "done";
 
 const control = new Writer();
-
-/** Turns of the event loop that a publisher leaves to consumers while memory is crowded. */
-const STEP_ASIDE_TURNS = 3;
 
 /** A connection that is open: frames in, channels, confirms and flow control. */
 export class OpenConnection implements Link, CommitWaiter {
@@ -466,20 +464,8 @@ export class OpenConnection implements Link, CommitWaiter {
     if (publisher.published) {
       publisher.published = false;
       if (this.live && this.alarm.reason !== null) this.holdForAlarm(this.alarm.reason);
-      if (this.live && this.context.broker.crowded) this.stepAside();
+      if (this.live && this.context.broker.crowded) stepAside(this.transport);
     }
-  }
-
-  /**
-   * Consumers have the next turns to themselves. A flood that nothing holds back otherwise (no confirms,
-   * nothing to store) would take all turns, and what waits in memory would have to go over the disk.
-   */
-  private stepAside(turns = STEP_ASIDE_TURNS): void {
-    if (turns === STEP_ASIDE_TURNS) this.transport.pauseReading();
-    setImmediate(() => {
-      if (turns > 1) this.stepAside(turns - 1);
-      else this.transport.resumeReading();
-    });
   }
 
   committed(batch: number): void {

@@ -1,4 +1,4 @@
-import type { Timer } from "../../base/clock.ts";
+import { Sweep } from "../../net/sweep.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { HANDLERS } from "./api/index.ts";
@@ -18,12 +18,10 @@ const SIZE_BYTES = 4;
 export class KafkaAcceptor implements ConnectionAcceptor {
   readonly remainderBytesMax = WAITING_BYTES_MAX + SIZE_BYTES;
   private readonly shared: Shared;
-  private readonly connections = new Set<KafkaConnection>();
-  private timer: Timer | null = null;
-  /** The event loop went round since the last sweep. */
-  private turned = true;
+  private readonly connections: Sweep<KafkaConnection>;
 
   constructor(context: ProtocolContext<KafkaSettings>) {
+    this.connections = new Sweep(context.clock, SWEEP_MS);
     const framesBytesMax = Math.max(
       context.settings.requestBytesMax,
       context.limits.arenaBytes * FRAMES_SHARE,
@@ -31,14 +29,13 @@ export class KafkaAcceptor implements ConnectionAcceptor {
     this.shared = {
       node: new Node(context, new ApiTable(HANDLERS)),
       pool: new FramePool(framesBytesMax),
-      closed: (connection) => this.connections.delete(connection),
+      closed: (connection) => this.connections.remove(connection),
     };
   }
 
   accept(transport: Transport): ConnectionHandler {
     const connection = new KafkaConnection(this.shared, transport);
     this.connections.add(connection);
-    if (this.timer === null) this.arm();
     this.admit(connection);
     return connection;
   }
@@ -54,26 +51,6 @@ export class KafkaAcceptor implements ConnectionAcceptor {
   }
 
   close(): void {
-    this.timer?.cancel();
-    this.timer = null;
-  }
-
-  /** Only time in which sockets could have been read counts against a client. */
-  private readonly sweep = (): void => {
-    this.timer = null;
-    if (this.turned) {
-      this.turned = false;
-      setImmediate(this.onTurn);
-      for (const connection of this.connections) connection.tick(SWEEP_MS);
-    }
-    if (this.connections.size > 0) this.arm();
-  };
-
-  private readonly onTurn = (): void => {
-    this.turned = true;
-  };
-
-  private arm(): void {
-    this.timer = this.shared.node.context.clock.setTimer(SWEEP_MS, this.sweep);
+    this.connections.stop();
   }
 }

@@ -1,5 +1,6 @@
 import type { Timer } from "../../base/clock.ts";
 import type { AlarmListener } from "../../broker/index.ts";
+import { Sweep } from "../../net/sweep.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { type Host, MqttConnection, REMAINDER_BYTES_MAX } from "./connection.ts";
@@ -21,15 +22,14 @@ export class MqttAcceptor implements ConnectionAcceptor, Host {
   readonly traffic = new Traffic();
   readonly sys: Sys;
   private readonly alarmListener: AlarmListener = { alarm: (reason) => this.alarmChanged(reason) };
-  private readonly connections = new Set<MqttConnection>();
+  private readonly connections: Sweep<MqttConnection>;
   private readonly spaces = new Map<string, Space>();
   private timer: Timer;
   private sysTimer: Timer | null = null;
-  /** The event loop went round since the last sweep. */
-  private turned = true;
 
   constructor(context: ProtocolContext<MqttSettings>) {
     this.context = context;
+    this.connections = new Sweep(context.clock, SWEEP_MS);
     this.translator = new Translator(context.readers, context.broker.counters);
     this.alarm = { reason: context.broker.alarm };
     context.broker.addAlarmListener(this.alarmListener);
@@ -74,36 +74,24 @@ export class MqttAcceptor implements ConnectionAcceptor, Host {
   }
 
   removed(connection: MqttConnection): void {
-    this.connections.delete(connection);
+    this.connections.remove(connection);
   }
 
   close(): void {
     this.context.broker.removeAlarmListener(this.alarmListener);
+    this.connections.stop();
     this.timer.cancel();
     this.sysTimer?.cancel();
     for (const space of this.spaces.values()) space.close();
   }
 
-  /**
-   * Only time in which sockets could have been read counts against a client: a pause of this process is
-   * nobody's silence.
-   */
-  private readonly sweep = (): void => {
-    if (this.turned) {
-      this.turned = false;
-      setImmediate(this.onTurn);
-      for (const connection of this.connections) connection.tick(SWEEP_MS);
-    }
+  private readonly tickSpaces = (): void => {
     for (const space of this.spaces.values()) space.tick();
     this.timer = this.arm();
   };
 
-  private readonly onTurn = (): void => {
-    this.turned = true;
-  };
-
   private arm(): Timer {
-    return this.context.clock.setTimer(SWEEP_MS, this.sweep);
+    return this.context.clock.setTimer(SWEEP_MS, this.tickSpaces);
   }
 
   private alarmChanged(reason: string | null): void {

@@ -1,8 +1,9 @@
 import { isUtf8 } from "node:buffer";
 import { copyBytes } from "../../base/copy-bytes.ts";
 import type { Counters, StoredMessage } from "../../broker/index.ts";
+import { valueText } from "../../message/conversions.ts";
 import type { Pivot, ReplyAddress } from "../../message/pivot.ts";
-import type { RecordReaders } from "../../message/reader.ts";
+import type { RecordReader, RecordReaders } from "../../message/reader.ts";
 import { ORIGIN_MQTT } from "../../message/record.ts";
 import type { TypedValue } from "../../message/values.ts";
 import { type Properties, propertyBlock } from "./codec/properties.ts";
@@ -65,11 +66,9 @@ export class Translator {
       this.translated.locate(native, 0, native.length);
       return true;
     }
-    const pivot = this.readers.get(record.origin)?.pivot?.(record);
-    const body =
-      pivot === undefined ? record.bytes.subarray(record.end - record.bodyBytes, record.end) : pivot.body;
-    const properties = pivot === undefined ? EMPTY : propertyBlock(propertiesOf(pivot));
-    const native = nativeBytes({ ...parts, properties, hasExpiry: false, payload: body ?? EMPTY });
+    const pivot = (this.readers.get(record.origin) as RecordReader).pivot(record);
+    const properties = propertyBlock(propertiesOf(pivot));
+    const native = nativeBytes({ ...parts, properties, hasExpiry: false, payload: pivot.body ?? EMPTY });
     this.translated.locate(native, 0, native.length);
     return true;
   }
@@ -88,7 +87,7 @@ export function propertiesOf(pivot: Pivot): Properties {
   add("type", pivot.type);
   add("user-id", pivot.userId);
   add("app-id", pivot.appId);
-  for (const [name, value] of pivot.headers) add(name, valueText(value));
+  for (const [name, value] of pivot.headers) add(name, headerText(value));
   const response = pivot.replyTo === undefined ? null : responseTopic(pivot.replyTo);
   const correlation = pivot.correlationId === undefined ? null : Buffer.from(pivot.correlationId as string);
   return {
@@ -118,21 +117,7 @@ function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString(isUtf8(bytes) ? "utf8" : "base64");
 }
 
-/** Numbers and truth values as text; what has parts is not for a protocol of texts. */
-function valueText({ type, value }: TypedValue): string | undefined {
-  switch (type) {
-    case "array":
-    case "table":
-      return undefined;
-    case "void":
-      return "";
-    case "binary":
-      return textOf(value as Uint8Array);
-    case "decimal": {
-      const [scale, unscaled] = value as [number, number];
-      return `${unscaled / 10 ** scale}`;
-    }
-    default:
-      return `${value}`;
-  }
+/** Bytes that are no text are not lost, unlike elsewhere: MQTT's own clients can read them back. */
+function headerText(typed: TypedValue): string | undefined {
+  return typed.type === "binary" ? textOf(typed.value as Uint8Array) : valueText(typed);
 }

@@ -1,6 +1,7 @@
 import type { CommitWaiter, Session, StoredMessage } from "../../broker/index.ts";
 import type { Limits } from "../../limits.ts";
 import type { Outbox } from "../../net/outbox.ts";
+import { stepAside } from "../../net/step-aside.ts";
 import type { Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { Acks, SEND_PUBCOMP } from "./acks.ts";
@@ -27,9 +28,6 @@ const PINGRESP = new Uint8Array([packet.PINGRESP << 4, 0]);
 const WINDOW_BEFORE_5 = 1024;
 /** Deliveries stop at the high-water mark; replies may go on for a while, so that acks are still read. */
 const UNREAD_REPLIES_FACTOR = 8;
-/** Turns of the event loop that a publisher leaves to consumers while memory is crowded. */
-const STEP_ASIDE_TURNS = 3;
-
 /** Storage or memory alarm, shared by all connections. */
 export interface AlarmState {
   reason: string | null;
@@ -316,7 +314,7 @@ export class OpenConnection implements Link, CommitWaiter {
     if (publisher?.published === true) {
       publisher.published = false;
       if (this.live && this.alarm.reason !== null) this.holdForAlarm();
-      if (this.live && this.context.broker.crowded) this.stepAside();
+      if (this.live && this.context.broker.crowded) stepAside(this.transport);
     }
     if (this.outbox.pendingBytes > this.outbox.highWaterBytes * UNREAD_REPLIES_FACTOR) this.holdForOutput();
   }
@@ -366,15 +364,6 @@ export class OpenConnection implements Link, CommitWaiter {
     if (reason !== null || !this.heldForAlarm) return;
     this.heldForAlarm = false;
     this.transport.resumeReading();
-  }
-
-  /** Consumers have the next turns to themselves: what waits in memory would have to go over the disk. */
-  private stepAside(turns = STEP_ASIDE_TURNS): void {
-    if (turns === STEP_ASIDE_TURNS) this.transport.pauseReading();
-    setImmediate(() => {
-      if (turns > 1) this.stepAside(turns - 1);
-      else this.transport.resumeReading();
-    });
   }
 
   drained(): void {

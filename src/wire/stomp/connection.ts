@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { BrokerError } from "../../base/errors.ts";
 import type { Principal } from "../../broker/index.ts";
+import { stepAside } from "../../net/step-aside.ts";
 import type { ConnectionHandler, Transport } from "../../net/transport.ts";
 import type { ProtocolContext } from "../protocol.ts";
 import { Client, writeFrame } from "./client.ts";
@@ -23,7 +24,6 @@ export interface Alarm {
 const HEARTBEAT_MS_MIN = 500;
 /** A client is late when nothing came for so many of its intervals. */
 const HEARTBEAT_SLACK = 2;
-const STEP_ASIDE_TURNS = 3;
 const SUPPORTED = "1.0,1.1,1.2";
 const HEARTBEAT = Buffer.from("\n");
 
@@ -195,16 +195,7 @@ export class StompConnection implements ConnectionHandler, FrameConsumer {
       this.heldForAlarm = true;
       this.transport.pauseReading();
     }
-    if (this.context.broker.crowded) this.stepAside();
-  }
-
-  /** Consumers have the next turns to themselves while memory is crowded. */
-  private stepAside(turns = STEP_ASIDE_TURNS): void {
-    if (turns === STEP_ASIDE_TURNS) this.transport.pauseReading();
-    setImmediate(() => {
-      if (turns > 1) this.stepAside(turns - 1);
-      else this.transport.resumeReading();
-    });
+    if (this.context.broker.crowded) stepAside(this.transport);
   }
 
   private committed(): void {

@@ -91,6 +91,7 @@ describe("publishing", () => {
     });
     await publisher.mqtt.publishAsync(topic, "short", expiring(1));
     await publisher.mqtt.publishAsync(topic, "long", expiring(100));
+    // MQTT's shortest expiry is a second, and it is to be over: later is as good.
     await new Promise((resolve) => setTimeout(resolve, 1200));
     const second = await RawMqtt.connect(broker.url, lasting);
     const message = await second.next("publish");
