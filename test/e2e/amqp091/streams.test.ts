@@ -253,6 +253,25 @@ describe("publishing and consuming", () => {
     const inbox = await reader(await client.channel(), stream, "first");
     await inbox.count(1);
     expect(inbox.bodies()).toEqual(["old"]);
+    expect(inbox.messages[0]?.properties.headers).toEqual({
+      "x-death": [
+        {
+          count: 1,
+          reason: "maxlen",
+          queue,
+          time: { "!": "timestamp", value: expect.any(Number) },
+          exchange: "",
+          "routing-keys": [queue],
+        },
+      ],
+      "x-first-death-exchange": "",
+      "x-first-death-queue": queue,
+      "x-first-death-reason": "maxlen",
+      "x-last-death-exchange": "",
+      "x-last-death-queue": queue,
+      "x-last-death-reason": "maxlen",
+      "x-stream-offset": 0,
+    });
   });
 
   test("records with one key stay in one partition, and partitions are read together or alone", async ({
