@@ -5,7 +5,6 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const bundle = join(root, "dist", "program.cjs");
@@ -31,7 +30,8 @@ function compile() {
 }
 
 /** What tsc made, put together: names and lines stay, so that a stack can be read. */
-function putTogether() {
+async function putTogether() {
+  const { buildSync } = await import("esbuild");
   const result = buildSync({
     absWorkingDir: root,
     entryPoints: ["dist/cli/program.js"],
@@ -58,5 +58,5 @@ function putTogether() {
 if (!process.argv.includes("--if-needed") || !isCurrent()) {
   rmSync(bundle, { force: true });
   compile();
-  putTogether();
+  await putTogether();
 }
