@@ -163,14 +163,15 @@ function fetchRow(cold) {
     wanted: { ratio: 1 },
     async run(broker, options) {
       const topic = await freshTopic(broker, 1);
-      // Tail: a little that stays in memory; cold: more than any cache of the broker's own, read from the start.
-      // The same amount for every broker: 40 MB, or 400 MB.
-      const fill = { seconds: cold ? 4 : 1, warmup: 0 };
+      // The same amount for every broker. Tail: 40 MB that stay in memory, read in circles; cold: 1 GB that no
+      // cache holds, read once from the start.
+      const fill = { seconds: cold ? 10 : 1, warmup: 0 };
       const produce = ["--topic", topic, "--body", 1024, "--rate", cold ? 100_000 : 40_000];
       await generate(broker, "produce", broker.ports.kafka, produce, fill);
       if (cold) await dropPageCache();
-      const args = ["--topic", topic, "--batch", 1 << 20, "--cold", 1];
-      return generate(broker, "fetch", broker.ports.kafka, args, { ...options, warmup: cold ? 0 : 1 });
+      const args = ["--topic", topic, "--batch", 1 << 20, ...(cold ? ["--once", 1] : ["--circles", 1])];
+      const time = cold ? { seconds: 60, warmup: 0 } : { ...options, warmup: 1 };
+      return generate(broker, "fetch", broker.ports.kafka, args, time);
     },
   };
 }
