@@ -97,9 +97,15 @@ export class StreamFeed implements Task, OffsetWaiter, CommitWaiter {
     this.wake();
   }
 
-  committed(): void {
+  committed(_batch: number, lost: boolean): void {
     this.awaiting = false;
     if (this.over) return;
+    if (lost) {
+      // What another stream did not keep is passed on again after the restart that this needs.
+      this.context.logger.error({ exchange: this.exchange }, "a stream that is fed has failed: feeding ends");
+      this.stop();
+      return;
+    }
     const nowMs = this.context.clock.monotonic();
     if (this.waiting.size < this.cursors.length && nowMs - this.savedMs < SAVE_MS) return;
     this.savedMs = nowMs;

@@ -68,8 +68,9 @@ export class StreamQueue implements QueueHandle, PublishTarget, Task {
 
   // --- publishing -----------------------------------------------------------------------------
 
+  /** Where storage has failed for one partition, it is not left to the keys whether a message is kept. */
   get accepts(): boolean {
-    return !this.deleted;
+    return !this.deleted && !this.stream.failed;
   }
 
   committed(): void {}

@@ -31,6 +31,8 @@ export class Stream implements StreamHandle {
   config: StreamConfig;
   readonly partitions: Partition[] = [];
   deleted = false;
+  /** The storage of a partition takes no more. */
+  failed = false;
   private readonly context: StreamContext;
   private defaults: StreamConfig;
 
