@@ -1,7 +1,8 @@
-import type { Context } from "hono";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, type Metric, Registry } from "prom-client";
 import type { BrokerStats } from "../broker/index.ts";
+import { COMMIT_BUCKETS_SECONDS, type CommitDurations } from "./commit-durations.ts";
 import { EventLoopLag } from "./event-loop-lag.ts";
+import type { Answer } from "./pages.ts";
 import type { AdminSource } from "./source.ts";
 
 type Row = readonly [name: string, help: string, read: (stats: BrokerStats) => number];
@@ -49,16 +50,10 @@ const COUNTERS: readonly Row[] = [
   ["polymq_commit_rounds_total", "Commit rounds", (stats) => stats.commitRounds],
 ];
 
-/** From a round that only reaches the page cache to a disk that stalls. */
-const COMMIT_BUCKETS_SECONDS = [
-  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
-];
-
 /** `GET /metrics`. Has a registry of its own, so that brokers in one process do not add up. */
 export class Metrics {
   private readonly registry = new Registry();
   private readonly source: AdminSource;
-  private readonly commits: Histogram;
   private readonly lag = new EventLoopLag();
   private readonly gauges: readonly Gauge[];
   private readonly counters: readonly Counter[];
@@ -69,7 +64,7 @@ export class Metrics {
   private readonly residentMemory: Gauge;
   private readonly cpu: Counter;
 
-  constructor(source: AdminSource) {
+  constructor(source: AdminSource, commits: CommitDurations) {
     const registers = [this.registry];
     this.source = source;
     this.gauges = GAUGES.map(([name, help]) => new Gauge({ name, help, registers }));
@@ -106,21 +101,12 @@ export class Metrics {
       labelNames: ["version", "engine", "node"],
       registers,
     }).set({ version, engine, node: process.versions.node }, 1);
-    this.commits = new Histogram({
-      name: "polymq_commit_duration_seconds",
-      help: "Duration of commit rounds: write and sync",
-      buckets: COMMIT_BUCKETS_SECONDS,
-      registers,
-    });
+    this.registry.registerMetric(commitHistogram(commits));
   }
 
-  observeCommit(seconds: number): void {
-    this.commits.observe(seconds);
-  }
-
-  async respond(context: Context): Promise<Response> {
+  async page(): Promise<Answer> {
     this.refresh();
-    return context.body(await this.registry.metrics(), 200, { "content-type": this.registry.contentType });
+    return { status: 200, contentType: this.registry.contentType, body: await this.registry.metrics() };
   }
 
   stop(): void {
@@ -155,4 +141,22 @@ export class Metrics {
 function setTotal(counter: Counter, total: number): void {
   counter.reset();
   counter.inc(total);
+}
+
+/** prom-client's own histogram counts one by one; this one shows what was counted before it was there. */
+function commitHistogram(commits: CommitDurations): Metric {
+  const name = "polymq_commit_duration_seconds";
+  const get = async () => {
+    let rounds = 0;
+    const buckets = [...COMMIT_BUCKETS_SECONDS, "+Inf"].map((le, i) => {
+      rounds += commits.counts[i]!;
+      return { metricName: `${name}_bucket`, labels: { le }, value: rounds };
+    });
+    const sum = { metricName: `${name}_sum`, labels: {}, value: commits.sumSeconds };
+    const count = { metricName: `${name}_count`, labels: {}, value: rounds };
+    const help = "Duration of commit rounds: write and sync";
+    return { name, help, type: "histogram", aggregator: "sum", values: [...buckets, sum, count] };
+  };
+  // All that a registry asks of a metric.
+  return { name, get } as unknown as Metric;
 }

@@ -55,6 +55,8 @@ export interface PartitionLogHost {
   readonly logName: string;
   /** More is durable, or decided. */
   advanced(): void;
+  /** Nothing more will be. */
+  storageFailed(): void;
 }
 
 /**
@@ -450,8 +452,16 @@ export class PartitionLog implements LogSource, HeadVisitor {
   }
 
   failed(error: Error): void {
+    const { context, host } = this;
+    if (this.failure === null) {
+      context.logger.error(
+        { log: host.logName, err: error },
+        "a partition takes no more writes: its storage failed",
+      );
+    }
     this.failure ??= error;
     this.lose();
+    host.storageFailed();
   }
 
   private lose(): void {
@@ -488,7 +498,6 @@ export class PartitionLog implements LogSource, HeadVisitor {
       log.wake();
     } catch (error) {
       this.failed(error as Error);
-      this.context.logger.error({ log: this.host.logName, err: error }, "a partition's log cannot be opened");
     }
   }
 

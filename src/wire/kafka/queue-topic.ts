@@ -180,9 +180,9 @@ class QueueTopic implements Appendable, CommitWaiter {
     else this.waiter = waiter;
   }
 
-  committed(batch: number): void {
+  committed(batch: number, lost: boolean): void {
     if (batch < this.batch || this.committedOffset === 0) return;
-    this.committedOffset = 0;
+    if (!lost) this.committedOffset = 0;
     this.waiter?.reached();
   }
 }

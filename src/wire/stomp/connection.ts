@@ -142,6 +142,7 @@ export class StompConnection implements ConnectionHandler, FrameConsumer {
         clientId,
         onDisconnect: () => this.end(),
         onCommitted: () => this.committed(),
+        onLost: (error, receipt) => this.fail(error, receipt),
       });
       this.connected(sessionId, beats);
       this.phase = "open";
@@ -274,9 +275,10 @@ export class StompConnection implements ConnectionHandler, FrameConsumer {
       this.end();
       return;
     }
-    const goodbye = (batch: number): void => {
+    const goodbye = (batch: number, lost: boolean): void => {
       if (this.phase !== "open") return;
-      client.committed(batch);
+      client.committed(batch, lost);
+      if (this.phase !== "open") return;
       this.fail(new BrokerError("shutting-down", "the broker stops"), undefined);
     };
     this.context.broker.durable(() => {

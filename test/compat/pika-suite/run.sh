@@ -24,8 +24,30 @@ if [ -z "$folder" ]; then
   folder="$COMPAT_DIR/deb-src/pika"
   [ -d "$folder/tests/acceptance" ] || fetch_source || exit 1
 fi
-# Left out: the Twisted adapter (its tests need nose, which no longer runs), and name lookups of
-# a public web site, which say nothing about a broker.
-pytest_result "pika, its acceptance tests" "$folder" \
-  tests/acceptance/{async_adapter_tests,blocking_adapter_test,enforce_one_basicget_test,io_services_tests}.py \
-  -k "not WWWGoogle"
+# Left out: name lookups of a public web site, which say nothing about a broker.
+acceptance() {
+  pytest_result "$1" "$folder" tests/acceptance -o "python_files=*_test.py *_tests.py" -k "not WWWGoogle"
+}
+
+# A broker with the certificates that the tests trust, behind the address that is written into them.
+serve_tls() {
+  local certs log="$COMPAT_LOGS/pika-tls.log" ports
+  certs=$(cd "$folder/testdata/certs" && pwd)
+  ports=$(node dist/main.js config | awk '$1 ~ /-port$/ { print "--" $1, 0 }')
+  # Emptied before anybody looks for what the last run left in them.
+  : >"$log" && : >"$log.forward"
+  # shellcheck disable=SC2086
+  node dist/main.js serve --data-dir "$(mktemp -d)" $ports --log-level warn --tls-verify-peer true \
+    --tls-cert "$certs/server_certificate.pem" --tls-key "$certs/server_key.pem" \
+    --tls-ca "$certs/ca_certificate.pem" >"$log" 2>&1 &
+  timeout 30 sh -c "until grep -q 'PolyMQ ready' '$log'; do sleep 0.2; done" || { cat "$log"; return 1; }
+  node test/compat/lib/forward.mjs "$(grep -oE 'amqps://127[0-9.:]+' "$log")" 5671 >"$log.forward" 2>&1 &
+  timeout 60 sh -c "until grep -q . '$log.forward'; do sleep 0.2; done"
+  grep -q "^forwarding" "$log.forward"
+}
+
+acceptance "pika, its acceptance tests"
+[ -f dist/main.js ] || exit 0 # another broker's turn, and no PolyMQ built
+trap 'kill $(jobs -p) 2>/dev/null' EXIT
+serve_tls || exit 1
+PIKA_TEST_TLS=true acceptance "pika, the same over TLS"
