@@ -44,6 +44,7 @@ export class StreamFeed implements Task, OffsetWaiter, CommitWaiter {
   private readonly cursors: StreamCursor[] = [];
   private readonly waiting = new Set<StreamCursor>();
   private readonly message = new RecordView();
+  private readonly grown = (): void => this.wake();
   private turnOf = 0;
   private over = false;
   private timer: Timer | null = null;
@@ -65,12 +66,14 @@ export class StreamFeed implements Task, OffsetWaiter, CommitWaiter {
     this.exchange = exchange;
     this.stream = stream;
     for (const partition of stream.partitions) this.follow(partition, offsets[partition.index]);
+    stream.growthListeners.add(this.grown);
     this.wake();
   }
 
   stop(): void {
     this.over = true;
     this.timer?.cancel();
+    this.stream.growthListeners.delete(this.grown);
     for (const { partition } of this.waiting) partition.cancelWait(this);
   }
 
