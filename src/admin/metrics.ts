@@ -19,7 +19,11 @@ const GAUGES: readonly Row[] = [
     (stats) => stats.messagesWaiting,
   ],
   ["polymq_messages_retained", "Retained messages", (stats) => stats.messagesRetained],
-  ["polymq_log_bytes", "Bytes the logs take on their medium", (stats) => stats.logBytes],
+  ["polymq_streams", "Streams", (stats) => stats.streams],
+  ["polymq_stream_partitions", "Partitions of streams", (stats) => stats.streamPartitions],
+  ["polymq_stream_log_bytes", "Bytes of record batches that streams keep", (stats) => stats.streamBytes],
+  ["polymq_groups", "Groups of readers of streams", (stats) => stats.groups],
+  ["polymq_log_bytes", "Bytes the logs of queues take on their medium", (stats) => stats.logBytes],
   ["polymq_message_memory_bytes", "Messages in memory", (stats) => stats.messageMemoryBytes],
   ["polymq_arena_used_bytes", "Message and socket memory in use", (stats) => stats.arenaBytesUsed],
   ["polymq_arena_limit_bytes", "Message and socket memory at most", (stats) => stats.arenaBytesMax],
@@ -44,6 +48,26 @@ const COUNTERS: readonly Row[] = [
     (stats) => stats.deadLettered,
   ],
   ["polymq_messages_parked_total", "Messages put into a parking lot", (stats) => stats.parked],
+  [
+    "polymq_stream_records_written_total",
+    "Records written to streams",
+    (stats) => stats.streamRecordsWritten,
+  ],
+  [
+    "polymq_stream_written_bytes_total",
+    "Bytes of record batches written to streams",
+    (stats) => stats.streamBytesWritten,
+  ],
+  [
+    "polymq_stream_records_read_total",
+    "Records of streams that clients were given",
+    (stats) => stats.streamRecordsRead,
+  ],
+  [
+    "polymq_stream_read_bytes_total",
+    "Bytes of record batches that clients were given",
+    (stats) => stats.streamBytesRead,
+  ],
   ["polymq_log_written_bytes_total", "Bytes written to logs", (stats) => stats.logWrittenBytes],
   ["polymq_messages_moved_total", "Messages written again to free log space", (stats) => stats.movedMessages],
   ["polymq_log_syncs_total", "Syncs of log files to stable storage", (stats) => stats.logSyncs],
@@ -58,6 +82,7 @@ export class Metrics {
   private readonly gauges: readonly Gauge[];
   private readonly counters: readonly Counter[];
   private readonly dropped: Counter<"reason">;
+  private readonly lags: Gauge<"namespace" | "group" | "stream">;
   private readonly connections: Gauge;
   private readonly lagGauge: Gauge<"quantile">;
   private readonly memory: Gauge<"kind">;
@@ -73,6 +98,12 @@ export class Metrics {
       name: "polymq_messages_dropped_total",
       help: "Messages thrown away as their queue was told to",
       labelNames: ["reason"],
+      registers,
+    });
+    this.lags = new Gauge({
+      name: "polymq_group_lag_records",
+      help: "Records between what a group has committed and the end of a stream",
+      labelNames: ["namespace", "group", "stream"],
       registers,
     });
     this.connections = new Gauge({ name: "polymq_connections", help: "Open connections", registers });
@@ -132,6 +163,8 @@ export class Metrics {
   private refreshBroker(stats: BrokerStats): void {
     for (const [i, [, , read]] of GAUGES.entries()) this.gauges[i]!.set(read(stats));
     for (const [i, [, , read]] of COUNTERS.entries()) setTotal(this.counters[i]!, read(stats));
+    this.lags.reset();
+    for (const { records, ...labels } of stats.groupLags) this.lags.set(labels, records);
     this.dropped.reset();
     for (const [reason, count] of Object.entries(stats.dropped)) this.dropped.inc({ reason }, count);
   }

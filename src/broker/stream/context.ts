@@ -3,6 +3,7 @@ import type { Logger } from "../../base/logger.ts";
 import type { Durability, Engine } from "../../engine/engine.ts";
 import { RecordCursor } from "../../message/record-cursor.ts";
 import { RecordWriter } from "../../message/record-writer.ts";
+import { Counters } from "../stats.ts";
 import { RecordsHead } from "./heads.ts";
 import { Portion } from "./portion.ts";
 import { ReadBuffers } from "./read-buffers.ts";
@@ -41,6 +42,8 @@ export interface StreamOptions {
   readonly defaults?: Partial<StreamConfig>;
   /** How long a producer that writes nothing is remembered. */
   readonly producerExpiryMs: number;
+  /** Where written records are counted. */
+  readonly counters?: Counters;
 }
 
 const PORTIONS_KEPT = 256;
@@ -51,6 +54,7 @@ export class StreamContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly producerExpiryMs: number;
+  readonly counters: Counters;
   readonly cache: TailCache;
   readonly buffers = new ReadBuffers();
   readonly head = new RecordsHead();
@@ -64,6 +68,7 @@ export class StreamContext {
     this.clock = options.clock;
     this.logger = options.logger;
     this.producerExpiryMs = options.producerExpiryMs;
+    this.counters = options.counters ?? new Counters();
     this.cache = cache;
   }
 

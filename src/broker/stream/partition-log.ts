@@ -364,8 +364,10 @@ export class PartitionLog implements LogSource, HeadVisitor {
 
   /** Gives a batch its place: the copy is `cache.bytes` from `cache.at` on. */
   private store(bytes: Uint8Array, start: number, end: number, head: RecordsHead): void {
-    const { cache } = this.context;
+    const { cache, counters } = this.context;
     const length = end - start;
+    counters.streamRecordsWritten += head.lastOffsetDelta + 1;
+    counters.streamBytesWritten += length;
     const { config } = this.host;
     if (this.activeBytes > 0) {
       const full = this.activeBytes + length > config.segmentBytes;

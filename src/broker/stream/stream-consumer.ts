@@ -203,6 +203,7 @@ export class StreamConsumer implements ConsumerHandle, Holder, SettleTarget, Off
     delivery.streamOffset = cursor.record.offset;
     delivery.streamPartition = source.stream.partitions.length > 1 ? cursor.partition.index : -1;
     this.context.counters.delivered++;
+    this.context.counters.streamRecordsRead++;
     delivery.tag = options.noAck ? ledger.passed() : ledger.enter(0, this, -1);
     this.sink.deliver(delivery);
   }

@@ -76,6 +76,10 @@ export class Streams {
     return this.byId.get(id) ?? null;
   }
 
+  all(): Iterable<Stream> {
+    return this.byId.values();
+  }
+
   in(namespace: string): Iterable<Stream> {
     return this.spaces.get(namespace)?.values() ?? [];
   }

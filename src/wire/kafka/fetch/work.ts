@@ -192,6 +192,12 @@ export class FetchWork implements OffsetWaiter, Task {
         stable: this.isolation === "stable",
       }),
     );
+    const { counters } = call.node.context.broker;
+    for (const { slice, offset } of targets) {
+      if (slice === null || slice.bytes === 0) continue;
+      counters.streamRecordsRead += slice.nextOffset - offset;
+      counters.streamBytesRead += slice.bytes;
+    }
     if (session !== null) {
       for (const target of targets) target.told();
       rotate(session, targets);
