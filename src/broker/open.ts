@@ -166,7 +166,7 @@ function makeStreams(options: BrokerOptions, shard: Shard): [Streams, StreamQueu
       counters: shard.counters,
       defaults: options.streamDefaults ?? {},
     },
-    new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
+    new TailCache(arena, options.turn, clock, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
   );
   const queues = new StreamQueues(streams, {
     turn: options.turn,
