@@ -108,22 +108,25 @@ function wanted(figure, row) {
   const want = figure.wanted ?? row.wanted ?? {};
   const parts = [];
   if (want.ratio) parts.push(`ratio ≥ ${want.ratio}`);
+  if (want.osRatio) parts.push(`at os ≥ ${want.osRatio}`);
   if (want.value) parts.push(`${figure.better === "lower" ? "≤" : "≥"} ${formatNumber(want.value)}`);
   return parts.join(", ");
 }
 
 function lines(row, outcomes, date) {
   const { PolyMQ: fsync, "PolyMQ os": os } = outcomes;
-  return row.peers.flatMap((peerName) =>
+  // What no peer can do has a line of its own as well.
+  const peers = row.peers.length > 0 ? row.peers : ["none"];
+  return peers.flatMap((peerName) =>
     (row.figures ?? [row.figure]).map((figure) => {
       const peer = outcomes[peerName];
       const pair = (name) => [fsync, os, peer].map((one) => formatNumber(one?.median?.[name])).join("; ");
       return [
         row.peers.length > 1 ? `${row.name} / ${peerName}` : row.name,
-        figure.unit ? `${figure.name}, ${figure.unit}` : figure.name,
+        figure.unit ? `${figure.title ?? figure.name}, ${figure.unit}` : figure.name,
         cell(fsync, figure.name),
         cell(os, figure.name),
-        cell(peer, figure.name),
+        peerName === "none" ? "none can" : cell(peer, figure.name),
         ratio(fsync, peer, figure),
         ratio(os, peer, figure),
         wanted(figure, row),

@@ -125,7 +125,8 @@ export class Server {
     if (port === null) return null;
     const hostOption = host === this.options.settings.host ? "host" : "httpHost";
     const { openAdmin } = await import("./admin/index.ts");
-    const options = { host, port, clock: this.options.clock, source: this.adminSource() };
+    const { clock, logger } = this.options;
+    const options = { host, port, clock, logger, source: this.adminSource() };
     const admin = await openAdmin(options).catch((error: Error) => {
       throw new ListenError(error, host, port, "httpPort", hostOption);
     });

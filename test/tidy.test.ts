@@ -30,11 +30,7 @@ const ROOMS: readonly [room: RegExp, mayImport: RegExp, packages: readonly strin
     ),
     [],
   ]),
-  [
-    /^src\/admin\//,
-    /^src\/(admin|base)\/|^src\/broker\/index\.ts$/,
-    ["hono", "@hono/node-server", "prom-client"],
-  ],
+  [/^src\/admin\//, /^src\/(admin|base)\/|^src\/broker\/index\.ts$/, ["prom-client"]],
   [SHELL, /^src\//, ["commander", "pino", "yaml"]],
 ];
 

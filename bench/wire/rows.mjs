@@ -2,7 +2,7 @@
 // returns figures; the first is the one that rows are compared by.
 import { spawn } from "node:child_process";
 import { trackGroup } from "../cleanup.mjs";
-import { sleep } from "../generator.mjs";
+import { generate as generateAmqp, sleep } from "../generator.mjs";
 import { toMiB } from "../measure.mjs";
 import { sampleTree, watchRss } from "../process-tree.mjs";
 import { compileWiregen } from "./generator.mjs";
@@ -47,8 +47,7 @@ const java = (name, args, limitSeconds) =>
   );
 
 let topics = 0;
-async function freshTopic(broker, partitions) {
-  const topic = `bench-${process.pid}-${++topics}`;
+async function freshTopic(broker, partitions, topic = `bench-${process.pid}-${++topics}`) {
   const server = `127.0.0.1:${broker.ports.kafka}`;
   const what = [
     "--create",
@@ -73,6 +72,7 @@ function javaProduce(body, partitions) {
     name: `kafka-produce-${label(body)}-${partitions}`,
     peers: ["Kafka"],
     figure: { name: "produced", unit: "records/s" },
+    wanted: { ratio: 1, osRatio: 1.5 },
     async run(broker, { seconds }) {
       const topic = await freshTopic(broker, partitions);
       const records = (body >= 1024 ? 100_000 : 400_000) * seconds;
@@ -127,6 +127,10 @@ const latencyRow = {
   name: "kafka-p99-at-20000",
   peers: ["Kafka"],
   figure: { name: "p99", unit: "ms", better: "lower" },
+  figures: [
+    { name: "p99", unit: "ms", better: "lower", wanted: { ratio: 1 } },
+    { name: "rssMiB", title: "memory", unit: "MiB", better: "lower", wanted: { ratio: 4 } },
+  ],
   async run(broker, { seconds }) {
     const topic = await freshTopic(broker, 1);
     const rss = watchRss(broker.pid);
@@ -155,20 +159,61 @@ function fetchRow(cold) {
   return {
     name: cold ? "kafka-fetch-cold" : "kafka-fetch-tail",
     peers: ["Kafka"],
-    figure: { name: "mbytes", unit: "MB/s" },
+    figure: { name: "mbytes", title: "read", unit: "MB/s" },
+    wanted: { ratio: 1 },
     async run(broker, options) {
       const topic = await freshTopic(broker, 1);
-      // Tail: a little that stays in memory; cold: more than any cache of the broker's own, read from the start.
-      // The same amount for every broker: 40 MB, or 400 MB.
-      const fill = { seconds: cold ? 4 : 1, warmup: 0 };
+      // The same amount for every broker. Tail: 40 MB that stay in memory, read in circles; cold: 1 GB that no
+      // cache holds, read once from the start.
+      const fill = { seconds: cold ? 10 : 1, warmup: 0 };
       const produce = ["--topic", topic, "--body", 1024, "--rate", cold ? 100_000 : 40_000];
       await generate(broker, "produce", broker.ports.kafka, produce, fill);
       if (cold) await dropPageCache();
-      const args = ["--topic", topic, "--batch", 1 << 20, "--cold", 1];
-      return generate(broker, "fetch", broker.ports.kafka, args, { ...options, warmup: cold ? 0 : 1 });
+      const args = ["--topic", topic, "--batch", 1 << 20, ...(cold ? ["--once", 1] : ["--circles", 1])];
+      const time = cold ? { seconds: 60, warmup: 0 } : { ...options, warmup: 1 };
+      return generate(broker, "fetch", broker.ports.kafka, args, time);
     },
   };
 }
+
+/** One stream, two protocols: what comes in by one and goes out by the other, at the same time. */
+function crossRow(name, run) {
+  return {
+    name,
+    peers: [],
+    figure: { name: "sustained", unit: "msg/s" },
+    async run(broker, options) {
+      // The name that the AMQP generator gives the first of its queues.
+      const prefix = `cross-${process.pid}-${++topics}`;
+      const topic = await freshTopic(broker, 1, `${prefix}-000000`);
+      const amqp = (args) => generateAmqp(broker.address, ["--prefix", prefix, ...args, ...timing(options)]);
+      const kafka = (mode, args) =>
+        generate(broker, mode, broker.ports.kafka, ["--topic", topic, ...args], options);
+      return run(amqp, kafka);
+    },
+  };
+}
+
+const timing = ({ seconds, warmup }) => ["--seconds", seconds, "--warmup", warmup];
+
+const amqpToKafka = (body) =>
+  crossRow(`kafka-from-amqp-${label(body)}`, async (amqp, kafka) => {
+    const [published, fetched] = await Promise.all([
+      amqp(["--producers", 1, "--body", body, "--persistent", "--confirms", 1000]),
+      kafka("fetch", ["--batch", 1 << 20]),
+    ]);
+    return { ...fetched, sustained: Math.min(published.confirmed_per_s, fetched.delivered) };
+  });
+
+// At a rate that the consumer can follow: what only piles up would take its time from it.
+const kafkaToAmqp = (body, rate) =>
+  crossRow(`kafka-to-amqp-${label(body)}`, async (amqp, kafka) => {
+    const [consumed, produced] = await Promise.all([
+      amqp(["--consumers", 1, "--body", body, "--prefetch", 5000, "--ack-every", 1000]),
+      kafka("produce", ["--body", body, "--batch", 16384, "--rate", rate]),
+    ]);
+    return { ...produced, sustained: Math.min(consumed.delivered_per_s, produced.acknowledged) };
+  });
 
 async function dropPageCache() {
   await execute("sh", ["-c", "sync; echo 3 > /proc/sys/vm/drop_caches 2>/dev/null || true"], 60);
@@ -242,6 +287,10 @@ export const ROWS = [
   latencyRow,
   fetchRow(false),
   fetchRow(true),
+  amqpToKafka(100),
+  amqpToKafka(1024),
+  kafkaToAmqp(100, 400_000),
+  kafkaToAmqp(1024, 200_000),
   startRow,
   partitionsRow,
   mqttRow("qos0-16-1", pairs(1, 16), { ratio: 1 }),

@@ -191,8 +191,11 @@ static void input_fetch(struct connection *c) {
         offsets[p] = count_records(at, (size_t)length, offsets[p]);
         at += length;
       }
+      if (offsets[p] < end) continue;
       // Whoever reads in circles starts over at once: waiting for more would be most of the time.
-      if (options.cold && offsets[p] >= end) offsets[p] = 0;
+      if (options.circles) offsets[p] = 0;
+      // Whoever reads once has read it, with one partition.
+      if (options.once) finished = 1;
     }
   }
   c->in.start += 4 + get32(frame);

@@ -19,6 +19,7 @@ struct options options = {.host = "127.0.0.1", .topic = "bench", .publishers = 1
                           .warmup = 1, .clean = 1};
 struct totals totals;
 int measuring;
+int finished;
 static struct histogram latencies;
 static struct connection *connections;
 static int count, epoll;
@@ -202,7 +203,8 @@ static void parse(int argc, char **argv) {
       {"--body", &options.body},         {"--batch", &options.batch},
       {"--inflight", &options.inflight}, {"--window", &options.window},
       {"--qos", &options.qos},           {"--fanout", &options.fanout},
-      {"--clean", &options.clean},       {"--cold", &options.cold}};
+      {"--clean", &options.clean},       {"--circles", &options.circles},
+      {"--once", &options.once}};
   struct { const char *name; double *at; } doubles[] = {
       {"--seconds", &options.seconds}, {"--warmup", &options.warmup}, {"--rate", &options.rate}};
   options.mode = argv[1];
@@ -223,7 +225,7 @@ static void parse(int argc, char **argv) {
 
 static void run(double seconds) {
   uint64_t end = now_us() + (uint64_t)(seconds * 1e6);
-  while (now_us() < end) step(options.rate > 0 ? 1 : 20);
+  while (now_us() < end && !finished) step(options.rate > 0 ? 1 : 20);
 }
 
 int main(int argc, char **argv) {

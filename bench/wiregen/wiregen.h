@@ -21,7 +21,7 @@ struct connection {
 
 struct options {
   const char *host, *mode, *topic;
-  int port, publishers, subscribers, partitions, body, batch, inflight, window, qos, fanout, clean, cold;
+  int port, publishers, subscribers, partitions, body, batch, inflight, window, qos, fanout, clean, circles, once;
   double seconds, warmup, rate;
 };
 
@@ -32,6 +32,8 @@ struct totals {
 extern struct options options;
 extern struct totals totals;
 extern int measuring;
+// Set by a mode that has nothing more to measure.
+extern int finished;
 
 // One protocol. `open` logs in (blocking I/O is fine there), `pump` encodes as much as may be sent now,
 // `input` takes what has been read.

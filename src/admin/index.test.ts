@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ManualClock } from "../base/clock.ts";
+import { silentLogger } from "../base/logger.ts";
 import type { BrokerStats } from "../broker/index.ts";
 import { type Admin, type AdminSource, openAdmin } from "./index.ts";
 
@@ -26,6 +27,15 @@ const STATS: BrokerStats = {
   parked: 22,
   logWrittenBytes: 8192,
   dropped: { expired: 7, maxlen: 3 },
+  streams: 31,
+  streamPartitions: 32,
+  streamBytes: 33,
+  streamRecordsWritten: 34,
+  streamBytesWritten: 35,
+  streamRecordsRead: 36,
+  streamBytesRead: 37,
+  groups: 38,
+  groupLags: [{ namespace: "/", group: "g", stream: "s", records: 39 }],
   logBytes: 4096,
   logSyncs: 11,
   commitRounds: 12,
@@ -57,11 +67,16 @@ async function open(changes: Partial<AdminSource> = {}) {
     }),
     ...changes,
   };
-  const admin = await openAdmin({ host: "127.0.0.1", port: 0, source, clock });
+  const faults: string[] = [];
+  const logger = {
+    ...silentLogger,
+    error: ({ err }: { err?: Error }) => void faults.push(`${err?.message}`),
+  };
+  const admin = await openAdmin({ host: "127.0.0.1", port: 0, source, clock, logger });
   opened.push(admin);
   const get = (path: string) => fetch(`http://127.0.0.1:${admin.address.port}${path}`);
   const metrics = async () => readMetrics(await (await get("/metrics")).text());
-  return { admin, clock, get, metrics };
+  return { admin, clock, faults, get, metrics };
 }
 
 function stall(ms: number): void {
@@ -109,6 +124,29 @@ describe("health", () => {
     const { get } = await open();
     expect((await get("/nothing")).status).toBe(404);
   });
+
+  test("a query is no part of the path; HEAD answers without a body, other methods are refused", async () => {
+    const { admin, get } = await open();
+    expect((await get("/readyz?verbose")).status).toBe(200);
+    const ask = (method: string) => fetch(`http://127.0.0.1:${admin.address.port}/readyz`, { method });
+    const head = await ask("HEAD");
+    expect([head.status, await head.text()]).toEqual([200, ""]);
+    const post = await ask("POST");
+    expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  });
+
+  test("a fault in a page costs that answer, not the broker", async () => {
+    let broken = true;
+    const stats = () => {
+      if (broken) throw new Error("broken");
+      return STATS;
+    };
+    const { get, faults } = await open({ stats });
+    expect((await get("/readyz")).status).toBe(500);
+    expect(faults).toEqual(["broken"]);
+    broken = false;
+    expect((await get("/readyz")).status).toBe(200);
+  });
 });
 
 describe("metrics", () => {
@@ -142,6 +180,15 @@ describe("metrics", () => {
       polymq_messages_parked_total: 22,
       polymq_log_written_bytes_total: 8192,
       polymq_log_bytes: 4096,
+      polymq_streams: 31,
+      polymq_stream_partitions: 32,
+      polymq_stream_log_bytes: 33,
+      polymq_stream_records_written_total: 34,
+      polymq_stream_written_bytes_total: 35,
+      polymq_stream_records_read_total: 36,
+      polymq_stream_read_bytes_total: 37,
+      polymq_groups: 38,
+      'polymq_group_lag_records{namespace="/",group="g",stream="s"}': 39,
       polymq_log_syncs_total: 11,
       polymq_commit_rounds_total: 12,
       polymq_arena_used_bytes: 1024,
@@ -158,10 +205,14 @@ describe("metrics", () => {
 
   test("commit rounds fill a histogram", async () => {
     const { admin, metrics } = await open();
-    for (const seconds of [0.0002, 0.002, 0.2]) admin.observeCommit(seconds);
+    for (const seconds of [0.0002, 0.001, 0.002, 0.2, 11]) admin.observeCommit(seconds);
     const values = await metrics();
-    expect(values.get('polymq_commit_duration_seconds_bucket{le="0.001"}')).toBe(1);
-    expect(values.get("polymq_commit_duration_seconds_count")).toBe(3);
+    const bucket = (le: string) => values.get(`polymq_commit_duration_seconds_bucket{le="${le}"}`);
+    expect(["0.0001", "0.001", "0.0025", "10", "+Inf"].map(bucket)).toEqual([0, 2, 3, 4, 5]);
+    expect(values.get("polymq_commit_duration_seconds_count")).toBe(5);
+    expect(values.get("polymq_commit_duration_seconds_sum")).toBeCloseTo(11.2032);
+    admin.observeCommit(0.0002);
+    expect((await metrics()).get("polymq_commit_duration_seconds_count")).toBe(6);
   });
 
   test("lag is that of the event loop, not of the timer that measures it", async () => {

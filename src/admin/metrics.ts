@@ -1,7 +1,8 @@
-import type { Context } from "hono";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, type Metric, Registry } from "prom-client";
 import type { BrokerStats } from "../broker/index.ts";
+import { COMMIT_BUCKETS_SECONDS, type CommitDurations } from "./commit-durations.ts";
 import { EventLoopLag } from "./event-loop-lag.ts";
+import type { Answer } from "./pages.ts";
 import type { AdminSource } from "./source.ts";
 
 type Row = readonly [name: string, help: string, read: (stats: BrokerStats) => number];
@@ -18,7 +19,11 @@ const GAUGES: readonly Row[] = [
     (stats) => stats.messagesWaiting,
   ],
   ["polymq_messages_retained", "Retained messages", (stats) => stats.messagesRetained],
-  ["polymq_log_bytes", "Bytes the logs take on their medium", (stats) => stats.logBytes],
+  ["polymq_streams", "Streams", (stats) => stats.streams],
+  ["polymq_stream_partitions", "Partitions of streams", (stats) => stats.streamPartitions],
+  ["polymq_stream_log_bytes", "Bytes of record batches that streams keep", (stats) => stats.streamBytes],
+  ["polymq_groups", "Groups of readers of streams", (stats) => stats.groups],
+  ["polymq_log_bytes", "Bytes the logs of queues take on their medium", (stats) => stats.logBytes],
   ["polymq_message_memory_bytes", "Messages in memory", (stats) => stats.messageMemoryBytes],
   ["polymq_arena_used_bytes", "Message and socket memory in use", (stats) => stats.arenaBytesUsed],
   ["polymq_arena_limit_bytes", "Message and socket memory at most", (stats) => stats.arenaBytesMax],
@@ -43,33 +48,48 @@ const COUNTERS: readonly Row[] = [
     (stats) => stats.deadLettered,
   ],
   ["polymq_messages_parked_total", "Messages put into a parking lot", (stats) => stats.parked],
+  [
+    "polymq_stream_records_written_total",
+    "Records written to streams",
+    (stats) => stats.streamRecordsWritten,
+  ],
+  [
+    "polymq_stream_written_bytes_total",
+    "Bytes of record batches written to streams",
+    (stats) => stats.streamBytesWritten,
+  ],
+  [
+    "polymq_stream_records_read_total",
+    "Records of streams that clients were given",
+    (stats) => stats.streamRecordsRead,
+  ],
+  [
+    "polymq_stream_read_bytes_total",
+    "Bytes of record batches that clients were given",
+    (stats) => stats.streamBytesRead,
+  ],
   ["polymq_log_written_bytes_total", "Bytes written to logs", (stats) => stats.logWrittenBytes],
   ["polymq_messages_moved_total", "Messages written again to free log space", (stats) => stats.movedMessages],
   ["polymq_log_syncs_total", "Syncs of log files to stable storage", (stats) => stats.logSyncs],
   ["polymq_commit_rounds_total", "Commit rounds", (stats) => stats.commitRounds],
 ];
 
-/** From a round that only reaches the page cache to a disk that stalls. */
-const COMMIT_BUCKETS_SECONDS = [
-  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10,
-];
-
 /** `GET /metrics`. Has a registry of its own, so that brokers in one process do not add up. */
 export class Metrics {
   private readonly registry = new Registry();
   private readonly source: AdminSource;
-  private readonly commits: Histogram;
   private readonly lag = new EventLoopLag();
   private readonly gauges: readonly Gauge[];
   private readonly counters: readonly Counter[];
   private readonly dropped: Counter<"reason">;
+  private readonly lags: Gauge<"namespace" | "group" | "stream">;
   private readonly connections: Gauge;
   private readonly lagGauge: Gauge<"quantile">;
   private readonly memory: Gauge<"kind">;
   private readonly residentMemory: Gauge;
   private readonly cpu: Counter;
 
-  constructor(source: AdminSource) {
+  constructor(source: AdminSource, commits: CommitDurations) {
     const registers = [this.registry];
     this.source = source;
     this.gauges = GAUGES.map(([name, help]) => new Gauge({ name, help, registers }));
@@ -78,6 +98,12 @@ export class Metrics {
       name: "polymq_messages_dropped_total",
       help: "Messages thrown away as their queue was told to",
       labelNames: ["reason"],
+      registers,
+    });
+    this.lags = new Gauge({
+      name: "polymq_group_lag_records",
+      help: "Records between what a group has committed and the end of a stream",
+      labelNames: ["namespace", "group", "stream"],
       registers,
     });
     this.connections = new Gauge({ name: "polymq_connections", help: "Open connections", registers });
@@ -106,21 +132,12 @@ export class Metrics {
       labelNames: ["version", "engine", "node"],
       registers,
     }).set({ version, engine, node: process.versions.node }, 1);
-    this.commits = new Histogram({
-      name: "polymq_commit_duration_seconds",
-      help: "Duration of commit rounds: write and sync",
-      buckets: COMMIT_BUCKETS_SECONDS,
-      registers,
-    });
+    this.registry.registerMetric(commitHistogram(commits));
   }
 
-  observeCommit(seconds: number): void {
-    this.commits.observe(seconds);
-  }
-
-  async respond(context: Context): Promise<Response> {
+  async page(): Promise<Answer> {
     this.refresh();
-    return context.body(await this.registry.metrics(), 200, { "content-type": this.registry.contentType });
+    return { status: 200, contentType: this.registry.contentType, body: await this.registry.metrics() };
   }
 
   stop(): void {
@@ -146,6 +163,8 @@ export class Metrics {
   private refreshBroker(stats: BrokerStats): void {
     for (const [i, [, , read]] of GAUGES.entries()) this.gauges[i]!.set(read(stats));
     for (const [i, [, , read]] of COUNTERS.entries()) setTotal(this.counters[i]!, read(stats));
+    this.lags.reset();
+    for (const { records, ...labels } of stats.groupLags) this.lags.set(labels, records);
     this.dropped.reset();
     for (const [reason, count] of Object.entries(stats.dropped)) this.dropped.inc({ reason }, count);
   }
@@ -155,4 +174,22 @@ export class Metrics {
 function setTotal(counter: Counter, total: number): void {
   counter.reset();
   counter.inc(total);
+}
+
+/** prom-client's own histogram counts one by one; this one shows what was counted before it was there. */
+function commitHistogram(commits: CommitDurations): Metric {
+  const name = "polymq_commit_duration_seconds";
+  const get = async () => {
+    let rounds = 0;
+    const buckets = [...COMMIT_BUCKETS_SECONDS, "+Inf"].map((le, i) => {
+      rounds += commits.counts[i]!;
+      return { metricName: `${name}_bucket`, labels: { le }, value: rounds };
+    });
+    const sum = { metricName: `${name}_sum`, labels: {}, value: commits.sumSeconds };
+    const count = { metricName: `${name}_count`, labels: {}, value: rounds };
+    const help = "Duration of commit rounds: write and sync";
+    return { name, help, type: "histogram", aggregator: "sum", values: [...buckets, sum, count] };
+  };
+  // All that a registry asks of a metric.
+  return { name, get } as unknown as Metric;
 }

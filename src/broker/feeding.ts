@@ -3,8 +3,9 @@ import type { Logger } from "../base/logger.ts";
 import type { Turn } from "../base/turn.ts";
 import type { MetaStore } from "../engine/engine.ts";
 import type { RecordReaders } from "../message/reader.ts";
-import { encodeRouting, type RecordView } from "../message/record.ts";
+import { type Annotations, encodeRouting, type RecordView } from "../message/record.ts";
 import type { QueueFinder } from "./dead-letter.ts";
+import type { PublishTarget } from "./publisher.ts";
 import type { Shard } from "./shard.ts";
 import { StreamFeeds } from "./stream/stream-feeds.ts";
 import type { Streams } from "./stream/streams.ts";
@@ -50,6 +51,19 @@ export function startFeeding(parts: FeedingParts): StreamFeeds {
   return feeds;
 }
 
+/** What the message came through, this stream included. */
+function annotated(
+  message: RecordView,
+  fed: readonly string[],
+  targets: readonly PublishTarget[],
+): Annotations | null {
+  const old = message.annotations();
+  // Only from a stream, or by way of a dead letter, can it come back: others are spared the longer way out.
+  const returns = ({ apart, declaration }: PublishTarget): boolean =>
+    apart === true || declaration.options.deadLetterExchange !== undefined;
+  return targets.some(returns) ? { ...old, fed } : old;
+}
+
 function publish(
   { shard, finder, readers }: FeedingParts,
   namespace: string,
@@ -58,14 +72,23 @@ function publish(
   key: string,
   stream: string,
 ): void {
+  const { dropped } = shard.counters;
+  const before = message.annotations()?.fed ?? [];
+  // Streams that fed themselves or each other would never come to an end.
+  if (before.includes(stream)) {
+    dropped.cycle++;
+    return;
+  }
+  const fed = [...before, stream];
   const reader = readers.get(message.origin);
   const found = finder.find(namespace, exchange, [key], {
     headers: () => reader?.headers(message) ?? null,
     property: (name) => reader?.property(message, name) ?? null,
   });
-  // A stream that fed itself would never come to an end.
-  const targets = found.filter((target) => !(target.apart === true && target.name === stream));
+  const targets = found.filter((target) => !(target.apart === true && fed.includes(target.name)));
+  dropped.cycle += found.length - targets.length;
   if (targets.length === 0) return;
+  const annotations = annotated(message, fed, targets);
   const routing = encodeRouting(exchange, key);
   const source = {
     origin: message.origin,
@@ -80,5 +103,5 @@ function publish(
     persistent: true,
     priority: 0,
   };
-  shard.publisher.store(targets, source, null, -1);
+  shard.publisher.store(targets, source, annotations && Buffer.from(JSON.stringify(annotations)), -1);
 }

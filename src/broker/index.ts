@@ -12,6 +12,7 @@ export type { Session } from "./session.ts";
 export type { SettingsStore } from "./settings.ts";
 export * from "./share/types.ts";
 export type { BrokerStats, Counters } from "./stats.ts";
+export { Producers, SEQUENCE_DUPLICATE, SEQUENCE_FENCED, SEQUENCE_GAP } from "./stream/producers.ts";
 export * from "./stream/types.ts";
 export * from "./transactions/types.ts";
 export type { ConsumerHandle as Consumer, LedgerHandle as Ledger } from "./types.ts";

@@ -33,6 +33,7 @@ import { StreamQueues } from "./stream/stream-queues.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
 import type { StreamConfig, StreamHandle } from "./stream/types.ts";
+import { streamFigures } from "./stream-figures.ts";
 import { Topology } from "./topology/topology.ts";
 import { TransactionCoordinator } from "./transactions/coordinator.ts";
 import type { TransactionSettings } from "./transactions/types.ts";
@@ -162,9 +163,10 @@ function makeStreams(options: BrokerOptions, shard: Shard): [Streams, StreamQueu
       logger,
       durability: engine.durability === "memory" ? "memory" : options.durability,
       producerExpiryMs: PRODUCER_EXPIRY_MS,
+      counters: shard.counters,
       defaults: options.streamDefaults ?? {},
     },
-    new TailCache(arena, options.turn, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
+    new TailCache(arena, options.turn, clock, Math.floor(limits.arenaBytes * STREAM_CACHE_SHARE)),
   );
   const queues = new StreamQueues(streams, {
     turn: options.turn,
@@ -362,6 +364,7 @@ export class RunningBroker implements Broker, EngineObserver {
       parked: counters.parked,
       retried: counters.retried,
       dropped: { ...counters.dropped },
+      ...streamFigures(this.streams, this.groups, counters),
       logBytes: shard.storedBytes,
       logSyncs: this.syncs,
       logWrittenBytes: this.writtenBytes,

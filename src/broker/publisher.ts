@@ -7,6 +7,7 @@ import type { Counters } from "./stats.ts";
 import { ENQUEUE_HAS_EXPIRY, ENQUEUE_HAS_TIME, enqueueHead } from "./store/heads.ts";
 import type { MessageStore, RecordSource } from "./store/message-store.ts";
 import {
+  PUBLISH_APART,
   PUBLISH_DONE,
   PUBLISH_PENDING,
   PUBLISH_REFUSED,
@@ -157,7 +158,7 @@ export class Publisher {
     if (timed || expirationMs >= 0) this.setTimes(slot, timed, expirationMs);
     if (!logged) {
       queue.offer(slot, false, !source.persistent);
-      return queue.apart === true ? PUBLISH_PENDING : PUBLISH_DONE;
+      return queue.apart === true ? PUBLISH_PENDING | PUBLISH_APART : PUBLISH_DONE;
     }
     this.one[0] = queue;
     this.enter(slot, this.one);
@@ -177,10 +178,11 @@ export class Publisher {
     let timed = false;
     let synced = false;
     let pending = false;
+    let apart = false;
     let limited = false;
     for (const queue of queues) {
       if (queue.limited) limited = true;
-      if (queue.apart === true) pending = true;
+      if (queue.apart === true) apart = true;
       if (queue.declaration.options.messageTtlMs !== undefined) timed = true;
       if (!source.persistent || !queue.logged) continue;
       logged = true;
@@ -198,6 +200,7 @@ export class Publisher {
     }
     if (limited) this.overflow().release();
     if (logged) this.messages.journal.commit(synced);
+    if (apart) return PUBLISH_PENDING | PUBLISH_APART;
     return pending ? PUBLISH_PENDING : PUBLISH_DONE;
   }
 

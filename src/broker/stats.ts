@@ -16,6 +16,12 @@ export class Counters {
   parked = 0;
   retried = 0;
   delayed = 0;
+  /** Whoever writes them: markers of transactions included. */
+  streamRecordsWritten = 0;
+  streamBytesWritten = 0;
+  /** By clients: offsets, and bytes of batches as they were stored. Batches are counted by the protocols. */
+  streamRecordsRead = 0;
+  streamBytesRead = 0;
   /** Messages that left without being consumed or dead-lettered, by reason. */
   readonly dropped: Record<DropReason, number> = {
     rejected: 0,
@@ -51,6 +57,14 @@ export type DropReason =
   /** Its consumer's protocol has no name for where it was published. */
   | "untranslatable";
 
+/** How far a group is behind the end of a stream, in offsets over all partitions that it has committed. */
+export interface GroupLag {
+  readonly namespace: string;
+  readonly group: string;
+  readonly stream: string;
+  readonly records: number;
+}
+
 /** Totals count from the start of the process and never fall; the rest is as of now. */
 export interface BrokerStats {
   /** Ledgers of deliveries: AMQP channels, or what stands for one in another protocol. */
@@ -77,6 +91,16 @@ export interface BrokerStats {
   readonly parked: number;
   readonly retried: number;
   readonly dropped: Readonly<Record<string, number>>;
+  readonly streams: number;
+  readonly streamPartitions: number;
+  readonly streamBytes: number;
+  readonly streamRecordsWritten: number;
+  readonly streamBytesWritten: number;
+  readonly streamRecordsRead: number;
+  readonly streamBytesRead: number;
+  readonly groups: number;
+  /** At most 1,000: those that are furthest behind. */
+  readonly groupLags: readonly GroupLag[];
   readonly logBytes: number;
   readonly logSyncs: number;
   readonly logWrittenBytes: number;

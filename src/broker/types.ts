@@ -75,7 +75,7 @@ export interface Owner {
 
 // --- publishing -------------------------------------------------------------------------------
 
-/** What publish made of a message: one of the first three, plus UNROUTED. */
+/** What publish made of a message: one of the first three, plus a flag. */
 export const PUBLISH_DONE = 0;
 /** Will be durable with the batch that is gathering: `Session.whenCommitted`. */
 export const PUBLISH_PENDING = 1;
@@ -83,6 +83,8 @@ export const PUBLISH_PENDING = 1;
 export const PUBLISH_REFUSED = 2;
 /** No queue took it. Flag, added to PUBLISH_DONE. */
 export const PUBLISH_UNROUTED = 4;
+/** A stream is among what it went to, whose storage may still refuse it. Flag, added to PUBLISH_PENDING. */
+export const PUBLISH_APART = 8;
 
 /**
  * A message on its way in; the wire layer keeps one and fills it anew for each publish. `bytes`
@@ -125,7 +127,8 @@ export interface Incoming {
 
 /** Called once when a batch that the waiter registered for is committed. */
 export interface CommitWaiter {
-  committed(batch: number): void;
+  /** `lost`: a stream's storage has failed, and what was published with PUBLISH_APART in this batch is not all kept. */
+  committed(batch: number, lost: boolean): void;
 }
 
 // --- consuming --------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ export interface Annotations {
   readonly copiesRemoved?: boolean;
   /** Delay the message has served, in ms. AMQP shows it negated as x-delay. */
   readonly delayServedMs?: number;
+  /** Streams that it came through on its way, by exchanges that they feed. */
+  readonly fed?: readonly string[];
 }
 
 /** A record in place. One mutable instance is reused for every message that is handed out. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Pivot } from "./pivot.ts";
-import { ORIGIN_STOMP, RECORD_HEADER_BYTES, RecordView } from "./record.ts";
+import { type Annotations, ORIGIN_STOMP, RECORD_HEADER_BYTES, RecordView } from "./record.ts";
 import {
   decodeRecord,
   messageOfRecord,
@@ -104,5 +104,87 @@ test("headers that are properties elsewhere become them; a name of a user stays 
       ["x", { type: "binary", value: Buffer.of(0xfe) }],
       ["x", { type: "string", value: "twice" }],
     ],
+  });
+});
+
+describe("what the broker has to say about a message", () => {
+  /** A message of no body with these annotations, as a record. */
+  function recordWith(annotations: object): StreamRecord {
+    const json = Buffer.from(JSON.stringify(annotations));
+    const head = Buffer.alloc(RECORD_HEADER_BYTES);
+    head[4] = ORIGIN_STOMP;
+    head.writeUInt16BE(2, 6);
+    head.writeUInt32BE(json.length, 8);
+    const record = view(Buffer.concat([head, json, Buffer.of(0, 0), Buffer.from("native")]));
+    const forged = { type: "string", value: "what the sender says" } as const;
+    const headers = [["x-last-death-queue", forged]] as const;
+    return recordOfMessage(
+      record,
+      { exchange: "", routingKey: "", body: null, persistent: true, headers },
+      5,
+    );
+  }
+  const annotations: Annotations = {
+    deaths: [
+      { queue: "q", reason: "expired", count: 2, firstTime: 7, exchange: "x", routingKeys: ["k"] },
+      {
+        queue: "p",
+        reason: "rejected",
+        count: 1,
+        firstTime: 6,
+        exchange: "",
+        routingKeys: [],
+        originalExpiration: "5",
+      },
+    ],
+    firstDeath: { queue: "p", reason: "rejected", exchange: "" },
+    lastDeath: { queue: "q", reason: "expired", exchange: "x" },
+    expirationRemoved: true,
+    delayServedMs: 12,
+    fed: ["s"],
+  };
+
+  test("goes along, and readers of records see deaths", () => {
+    const record = recordWith({ ...annotations, copies: ["over"] });
+    const headers = record.headers.map(([name, value]) => [name, `${value}`]).slice(0, -1);
+    expect(headers).toEqual([
+      ["x-first-death-exchange", ""],
+      ["x-first-death-queue", "p"],
+      ["x-first-death-reason", "rejected"],
+      ["x-last-death-exchange", "x"],
+      ["x-last-death-queue", "q"],
+      ["x-last-death-reason", "expired"],
+    ]);
+    const message = view(messageOfRecord(record, "t"));
+    expect(message.annotations()).toEqual(annotations);
+    expect(Buffer.from(message.bytes.subarray(message.nativeOffset, message.end)).toString()).toBe("native");
+  });
+
+  test("is not believed where it has another form", () => {
+    const json = JSON.stringify({
+      deaths: [{ queue: "q" }],
+      firstDeath: { queue: 1, exchange: "", reason: "expired" },
+      lastDeath: { queue: "", exchange: "", reason: "boredom" },
+      delayServedMs: "long",
+      fed: [1],
+      expirationRemoved: true,
+    });
+    const native = Buffer.concat([
+      Buffer.of(2, ORIGIN_STOMP, 0, 0, 2, 0, 0, 0, 0, 0, json.length),
+      Buffer.from(json),
+      Buffer.alloc(4),
+    ]);
+    const record = { key: null, value: null, headers: [[NATIVE_HEADER, native]], timestampMs: 1 } as const;
+    expect(view(messageOfRecord(record, "t")).annotations()).toEqual({ expirationRemoved: true });
+  });
+
+  test("damaged, it does not keep the message from being read", () => {
+    const record = recordWith(annotations);
+    const headers = record.headers.map(([name, value]) => {
+      const bytes = Buffer.from(value as Uint8Array);
+      if (name === NATIVE_HEADER) bytes[12] = 0;
+      return [name, bytes] as const;
+    });
+    expect(view(messageOfRecord({ ...record, headers }, "t")).annotations()).toBe(null);
   });
 });

@@ -6,14 +6,20 @@
  * are absent) goes along in one header more, `polymq-native`, which a reader of the same protocol gets
  * its message back from, byte by byte:
  *
- *     u8 1 | u8 origin | u8 flags | u16 routing length | routing | u32 prefix length | prefix | suffix
+ *     u8 1 | u8 origin | u8 flags | u16 routing length | routing
+ *          | u32 prefix length | prefix | suffix
+ *     u8 2 | u8 origin | u8 flags | u16 routing length | routing | u32 annotations length | annotations
+ *          | u32 prefix length | prefix | suffix
  *
- * prefix and suffix are the protocol's own bytes before and behind the body.
+ * prefix and suffix are the protocol's own bytes before and behind the body; annotations is JSON of
+ * `Annotations`, where the broker has something to say about the message, e.g. that it is a dead letter.
  */
+import { annotationsOf, lastingAnnotations } from "./annotations.ts";
 import { identifierText, utf8Text, valueText } from "./conversions.ts";
 import { type Header, type Pivot, replyAddress, replyName } from "./pivot.ts";
 import type { RecordReader } from "./reader.ts";
 import {
+  type Annotations,
   asBuffer,
   encodeRouting,
   FLAG_PERSISTENT,
@@ -29,7 +35,10 @@ import {
 import type { Table } from "./values.ts";
 
 export const NATIVE_HEADER = "polymq-native";
-const NATIVE_VERSION = 1;
+const NATIVE_PLAIN = 1;
+const NATIVE_ANNOTATED = 2;
+
+const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /** A record, decoded. Null and empty are different. */
 export interface StreamRecord {
@@ -64,27 +73,53 @@ export function recordOfMessage(record: RecordView, pivot: Pivot, nowMs: number)
     else if (typed.type === "void") headers.push([name, null]);
     else add(name, valueText(typed));
   }
-  if (record.origin !== ORIGIN_KAFKA) headers.push([NATIVE_HEADER, nativeOf(record, pivot)]);
+  const annotations = record.annotationsLength === 0 ? null : record.annotations();
+  if (annotations !== null) addDeaths(headers, annotations);
+  const lasting = lastingAnnotations(annotations);
+  if (record.origin !== ORIGIN_KAFKA || lasting !== null)
+    headers.push([NATIVE_HEADER, nativeOf(record, pivot, lasting)]);
   const { key = null, body: value, timestampMs = nowMs } = pivot;
   return { key, value, headers, timestampMs };
 }
 
-function nativeOf(record: RecordView, pivot: Pivot): Uint8Array {
+/** Where a dead letter comes from, for who reads records: in place of what its sender may have said. */
+function addDeaths(headers: [string, Uint8Array | null][], { firstDeath, lastDeath }: Annotations): void {
+  const said: [string, string][] = [];
+  for (const [which, death] of Object.entries({ first: firstDeath, last: lastDeath })) {
+    if (death === undefined) continue;
+    const { exchange, queue, reason } = death;
+    for (const [what, value] of Object.entries({ exchange, queue, reason })) {
+      said.push([`x-${which}-death-${what}`, value]);
+    }
+  }
+  if (said.length === 0) return;
+  const kept = headers.filter(([name]) => !said.some(([other]) => other === name));
+  headers.splice(0, headers.length, ...kept);
+  for (const [name, value] of said) headers.push([name, Buffer.from(value)]);
+}
+
+function nativeOf(record: RecordView, pivot: Pivot, annotations: Uint8Array | null): Uint8Array {
   const { bytes, nativeOffset, end, routingOffset, routingLength } = record;
   // The body lies within the native bytes: what is around it is kept.
   const body = pivot.body ?? bytes.subarray(end, end);
   const bodyAt = body.length === 0 ? end : body.byteOffset - bytes.byteOffset;
   const prefixBytes = bodyAt - nativeOffset;
   const suffixAt = bodyAt + body.length;
-  const native = Buffer.alloc(9 + routingLength + prefixBytes + end - suffixAt);
-  native[0] = NATIVE_VERSION;
+  const annotated = annotations === null ? 0 : 4 + annotations.length;
+  const native = Buffer.alloc(9 + routingLength + annotated + prefixBytes + end - suffixAt);
+  native[0] = annotations === null ? NATIVE_PLAIN : NATIVE_ANNOTATED;
   native[1] = record.origin;
   native[2] = record.persistent ? FLAG_PERSISTENT : 0;
   native.writeUInt16BE(routingLength, 3);
   native.set(bytes.subarray(routingOffset, routingOffset + routingLength), 5);
-  native.writeUInt32BE(prefixBytes, 5 + routingLength);
-  native.set(bytes.subarray(nativeOffset, bodyAt), 9 + routingLength);
-  native.set(bytes.subarray(suffixAt, end), 9 + routingLength + prefixBytes);
+  if (annotations !== null) {
+    native.writeUInt32BE(annotations.length, 5 + routingLength);
+    native.set(annotations, 9 + routingLength);
+  }
+  const prefixAt = 9 + routingLength + annotated;
+  native.writeUInt32BE(prefixBytes, prefixAt - 4);
+  native.set(bytes.subarray(nativeOffset, bodyAt), prefixAt);
+  native.set(bytes.subarray(suffixAt, end), prefixAt + prefixBytes);
   return native;
 }
 
@@ -96,7 +131,8 @@ function nativeOf(record: RecordView, pivot: Pivot): Uint8Array {
  */
 export function messageOfRecord(record: StreamRecord, stream: string): Uint8Array {
   const native = record.headers.find(([name]) => name === NATIVE_HEADER)?.[1];
-  if (native?.[0] === NATIVE_VERSION && native.length >= 9) {
+  const version = native?.[0];
+  if (native && native.length >= 9 && (version === NATIVE_PLAIN || version === NATIVE_ANNOTATED)) {
     const restored = restore(asBuffer(native), record.value ?? new Uint8Array(0));
     if (restored !== null) return restored;
   }
@@ -105,6 +141,7 @@ export function messageOfRecord(record: StreamRecord, stream: string): Uint8Arra
   return frame(
     ORIGIN_KAFKA,
     FLAG_PERSISTENT,
+    NO_BYTES,
     routing,
     [encoded, record.value ?? new Uint8Array(0)],
     record.value?.length ?? 0,
@@ -113,8 +150,15 @@ export function messageOfRecord(record: StreamRecord, stream: string): Uint8Arra
 
 function restore(native: Buffer, body: Uint8Array): Uint8Array | null {
   const routingLength = native.readUInt16BE(3);
-  const prefixAt = 9 + routingLength;
+  let prefixAt = 9 + routingLength;
   if (prefixAt > native.length) return null;
+  let annotations = NO_BYTES;
+  if (native[0] === NATIVE_ANNOTATED) {
+    const at = prefixAt;
+    prefixAt += native.readUInt32BE(at - 4) + 4;
+    if (prefixAt > native.length) return null;
+    annotations = lastingAnnotations(annotationsOf(native.subarray(at, prefixAt - 4))) ?? NO_BYTES;
+  }
   const prefixBytes = native.readUInt32BE(prefixAt - 4);
   if (prefixAt + prefixBytes > native.length) return null;
   const routing = native.subarray(5, 5 + routingLength);
@@ -123,12 +167,13 @@ function restore(native: Buffer, body: Uint8Array): Uint8Array | null {
     body,
     native.subarray(prefixAt + prefixBytes),
   ];
-  return frame(native[1] as number, native[2] as number, routing, parts, body.length);
+  return frame(native[1] as number, native[2] as number, annotations, routing, parts, body.length);
 }
 
 function frame(
   origin: number,
   flags: number,
+  annotations: Uint8Array,
   routing: Uint8Array,
   native: readonly Uint8Array[],
   bodyBytes: number,
@@ -137,9 +182,9 @@ function frame(
   head[RECORD_ORIGIN_OFFSET] = origin;
   head[RECORD_FLAGS_OFFSET] = flags;
   head.writeUInt16BE(routing.length, RECORD_ROUTING_LENGTH_OFFSET);
-  head.writeUInt32BE(0, RECORD_ANNOTATIONS_LENGTH_OFFSET);
+  head.writeUInt32BE(annotations.length, RECORD_ANNOTATIONS_LENGTH_OFFSET);
   head.writeUInt32BE(bodyBytes, RECORD_BODY_BYTES_OFFSET);
-  return Buffer.concat([head, routing, ...native]);
+  return Buffer.concat([head, annotations, routing, ...native]);
 }
 
 /*

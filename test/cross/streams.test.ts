@@ -98,6 +98,20 @@ test("a queue is a topic: AMQP writes through exchanges, Kafka reads", async () 
   expect(two).toMatchObject({ key: null, value: "two" });
 });
 
+test("a dead letter tells a reader of records where it comes from", async () => {
+  const channel = await amqp.createConfirmChannel();
+  await channel.assertQueue("graveyard", { arguments: { "x-queue-type": "stream" } });
+  await channel.assertQueue("ill", { deadLetterExchange: "", deadLetterRoutingKey: "graveyard" });
+  channel.publish("", "ill", Buffer.from("x"), { expiration: "0" });
+  const [record] = await kafkaRecords("graveyard", 1);
+  expect(record?.headers).toMatchObject({
+    "x-first-death-queue": "ill",
+    "x-first-death-reason": "expired",
+    "x-first-death-exchange": "",
+  });
+  expect(record?.headers).not.toHaveProperty("expiration");
+});
+
 test("what is not decided, or was taken back, no AMQP client sees", async () => {
   const producer = await kafkaProducer({
     transactionalId: "cross",

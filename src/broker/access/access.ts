@@ -3,7 +3,7 @@ import { BrokerError } from "../../base/errors.ts";
 import type { MetaStore } from "../../engine/engine.ts";
 import type { Credentials, Principal } from "../index.ts";
 import { FULL_PERMISSIONS, Grants, type Permissions, type TopicPermissions } from "./grants.ts";
-import { hashPassword, PasswordVerifier } from "./password.ts";
+import { hashPassword, PasswordVerifier, PUBLIC_COST } from "./password.ts";
 import { ClientRights, type RightsSource } from "./rights.ts";
 import { checkRule, Rules } from "./rules.ts";
 import { deriveVerifiers, ScramUsers } from "./scram-users.ts";
@@ -36,6 +36,7 @@ export interface UserInfo {
 }
 
 const ADMINISTRATOR = "administrator";
+/** Who may come from this machine only, with a password that is no secret. */
 const GUEST = { name: "guest", password: "guest" };
 
 /** Users, their passwords, permissions and rules. Changes act at once, also on sessions that are open. */
@@ -159,10 +160,11 @@ export class Access implements RightsSource {
     password: string | null,
     tags: readonly string[],
     loopbackOnly = false,
+    hashCost?: number,
   ): Promise<void> {
     if (name === "") throw invalid("user", name, "name", "must not be empty");
     if (password === "") throw invalid("user", name, "password", "must not be empty");
-    this.storeUser({ name, tags: [...tags], loopbackOnly, ...(await credentials(password)) });
+    this.storeUser({ name, tags: [...tags], loopbackOnly, ...(await credentials(password, hashCost)) });
   }
 
   async setPassword(name: string, password: string | null): Promise<void> {
@@ -291,7 +293,8 @@ export class Access implements RightsSource {
 
   private async createFirstUser({ initialUser, firstNamespace }: AccessOptions): Promise<void> {
     const { name, password } = initialUser ?? GUEST;
-    await this.putUser(name, password, [ADMINISTRATOR], initialUser === undefined);
+    if (initialUser === undefined) await this.putUser(name, password, [ADMINISTRATOR], true, PUBLIC_COST);
+    else await this.putUser(name, password, [ADMINISTRATOR]);
     this.setPermissions(name, firstNamespace ?? "/", FULL_PERMISSIONS);
     // Last, and in the same turn: a start that was cut short begins anew.
     this.store.putFormat();
@@ -334,9 +337,12 @@ export class Access implements RightsSource {
 }
 
 /** All that is stored of a password; null: no login by password. */
-async function credentials(password: string | null): Promise<Pick<StoredUser, "password" | "scram">> {
+async function credentials(
+  password: string | null,
+  cost?: number,
+): Promise<Pick<StoredUser, "password" | "scram">> {
   if (password === null) return { password: null, scram: {} };
-  const [hash, scram] = await Promise.all([hashPassword(password), deriveVerifiers(password)]);
+  const [hash, scram] = await Promise.all([hashPassword(password, cost), deriveVerifiers(password)]);
   return { password: hash, scram };
 }
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Clock } from "../../base/clock.ts";
 import { Deadline, Deadlines } from "../../base/deadlines.ts";
 import type { MetaStore } from "../../engine/engine.ts";
-import { type GroupParts, GroupSpace, type StreamNames } from "./space.ts";
+import { type GroupOffsets, type GroupParts, GroupSpace, type StreamNames } from "./space.ts";
 import { GroupStore } from "./store.ts";
 import { DEFAULT_GROUP_SETTINGS, type GroupSettings } from "./types.ts";
 
@@ -50,6 +50,19 @@ export class Groups {
       this.spaces.set(namespace, space);
     }
     return space;
+  }
+
+  get count(): number {
+    let count = 0;
+    for (const space of this.spaces.values()) count += space.count;
+    return count;
+  }
+
+  /** The committed offsets of each group of each namespace. */
+  *committed(): Iterable<GroupOffsets & { readonly namespace: string }> {
+    for (const space of this.spaces.values()) {
+      for (const group of space.committed()) yield { ...group, namespace: space.namespace };
+    }
   }
 
   /** To be called when a namespace is deleted. */

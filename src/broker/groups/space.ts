@@ -43,6 +43,11 @@ export interface GroupParts {
   readonly now: () => number;
 }
 
+export interface GroupOffsets {
+  readonly name: string;
+  readonly offsets: Iterable<[stream: string, partition: number, offset: Offset]>;
+}
+
 /** A name with offsets, and with members while it has any. */
 class Group {
   readonly name: string;
@@ -222,6 +227,14 @@ export class GroupSpace implements GroupControl {
   describe(name: string): GroupView | null {
     const group = this.groups.get(name);
     return group === undefined ? null : viewOf(group);
+  }
+
+  get count(): number {
+    return this.groups.size;
+  }
+
+  *committed(): Iterable<GroupOffsets> {
+    for (const { name, offsets } of this.groups.values()) yield { name, offsets: offsets.all() };
   }
 
   list(): GroupListing[] {

@@ -2,7 +2,7 @@ import { Deadline, type Deadlines } from "../../base/deadlines.ts";
 import type { Logger } from "../../base/logger.ts";
 import { MalformedRecords, RecordCursor, type RecordHeader } from "../../message/record-cursor.ts";
 import { RecordWriter } from "../../message/record-writer.ts";
-import type { PartitionHandle, StreamHandle } from "../stream/types.ts";
+import { isKept, type PartitionHandle, type StreamHandle } from "../stream/types.ts";
 
 export interface DeadRecord {
   readonly lease: { readonly group: string; readonly handle: PartitionHandle };
@@ -10,6 +10,11 @@ export interface DeadRecord {
   readonly offset: number;
   readonly deliveries: number;
   readonly why: "rejected" | "delivery-limit";
+}
+
+interface Appended {
+  readonly partition: PartitionHandle;
+  readonly offset: number;
 }
 
 /** A dead letter that cannot be kept now is tried again, and its record waits. */
@@ -52,7 +57,7 @@ export class DeadLetterOffice {
     const target = this.find(handle.stream.namespace, to);
     if (target === null) throw new Error(`there is no stream '${to}'`);
     const slice = await handle.load(offset, 1, "committed");
-    let appended: { partition: PartitionHandle; offset: number } | null = null;
+    let appended: Appended | null = null;
     try {
       for (const { bytes, start, end } of slice.batches()) {
         this.cursor.open(bytes, start, end);
@@ -67,11 +72,11 @@ export class DeadLetterOffice {
     } finally {
       slice.release();
     }
-    if (appended === null) done();
-    else appended.partition.wait(appended.offset, "committed", { reached: () => done() });
+    if (appended !== null) await durable(appended, to);
+    done();
   }
 
-  private append(record: DeadRecord, target: StreamHandle): { partition: PartitionHandle; offset: number } {
+  private append(record: DeadRecord, target: StreamHandle): Appended {
     const { handle, group } = record.lease;
     const text = (name: string, value: string | number): RecordHeader => {
       return { name, value: Buffer.from(`${value}`) };
@@ -93,4 +98,15 @@ export class DeadLetterOffice {
     if (refusal !== null) throw new Error(`stream '${target.name}' does not take it: ${reason}`);
     return { partition, offset: baseOffset };
   }
+}
+
+/** @throws Error when its storage fails */
+function durable({ partition, offset }: Appended, name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const reached = (): void => {
+      if (isKept(partition, offset)) resolve();
+      else reject(new Error(`the storage of stream '${name}' has failed`));
+    };
+    partition.wait(offset, "committed", { reached });
+  });
 }

@@ -14,6 +14,8 @@ export interface CommitTarget {
  * durable on their own. Whoever takes a hold releases it once.
  */
 export class CommitHold {
+  /** Something of it will never be durable. */
+  lost = false;
   private count = 0;
   private readonly released: () => void;
 
@@ -32,6 +34,12 @@ export class CommitHold {
   release(): void {
     this.count--;
     if (this.count === 0) this.released();
+  }
+
+  /** A release, too. */
+  fail(): void {
+    this.lost = true;
+    this.release();
   }
 }
 
@@ -240,7 +248,7 @@ export class Journal implements LogSource {
     this.company = alone ? 0 : g.waiters.length + this.gathering.waiters.length;
     if (this.heldReports.length > 0 || g.hold?.free === false) {
       this.heldReports.push({ number: g.number, waiters: g.waiters, hold: g.hold });
-    } else for (const waiter of g.waiters) waiter.committed(g.number);
+    } else for (const waiter of g.waiters) waiter.committed(g.number, g.hold?.lost === true);
     this.trimTo(g.trimPosition);
     g.clear();
     this.spare = g;
@@ -250,8 +258,8 @@ export class Journal implements LogSource {
   private reportHeld(): void {
     const reports = this.heldReports;
     while (reports.length > 0 && (reports[0] as HeldReport).hold?.free !== false) {
-      const { number, waiters } = reports.shift() as HeldReport;
-      for (const waiter of waiters) waiter.committed(number);
+      const { number, waiters, hold } = reports.shift() as HeldReport;
+      for (const waiter of waiters) waiter.committed(number, hold?.lost === true);
     }
   }
 

@@ -3,6 +3,8 @@ import type { Logger } from "../../base/logger.ts";
 import type { Durability, Engine } from "../../engine/engine.ts";
 import { RecordCursor } from "../../message/record-cursor.ts";
 import { RecordWriter } from "../../message/record-writer.ts";
+import { Counters } from "../stats.ts";
+import { ColdChunks } from "./cold-chunks.ts";
 import { RecordsHead } from "./heads.ts";
 import { Portion } from "./portion.ts";
 import { ReadBuffers } from "./read-buffers.ts";
@@ -41,6 +43,8 @@ export interface StreamOptions {
   readonly defaults?: Partial<StreamConfig>;
   /** How long a producer that writes nothing is remembered. */
   readonly producerExpiryMs: number;
+  /** Where written records are counted. */
+  readonly counters?: Counters;
 }
 
 const PORTIONS_KEPT = 256;
@@ -51,8 +55,10 @@ export class StreamContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly producerExpiryMs: number;
+  readonly counters: Counters;
   readonly cache: TailCache;
   readonly buffers = new ReadBuffers();
+  readonly chunks: ColdChunks;
   readonly head = new RecordsHead();
   readonly result = new MutableAppendResult();
   readonly cursor = new RecordCursor();
@@ -64,7 +70,9 @@ export class StreamContext {
     this.clock = options.clock;
     this.logger = options.logger;
     this.producerExpiryMs = options.producerExpiryMs;
+    this.counters = options.counters ?? new Counters();
     this.cache = cache;
+    this.chunks = new ColdChunks(this.buffers, () => options.clock.monotonic());
   }
 
   takePortion(): Portion {

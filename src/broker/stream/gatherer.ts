@@ -2,6 +2,7 @@ import { RecordWriter } from "../../message/record-writer.ts";
 import type { StreamRecord } from "../../message/stream-record.ts";
 import type { CommitHold } from "../store/journal.ts";
 import type { Partition } from "./partition.ts";
+import { isKept } from "./types.ts";
 
 /** A batch is closed at this size, though the turn is not over. */
 const BATCH_BYTES = 128 * 1024;
@@ -33,19 +34,25 @@ export class Gatherer {
     if (writer.length >= BATCH_BYTES) this.flush();
   }
 
-  /** Appends what has gathered. Publishers are told when it is durable. */
+  /** Appends what has gathered. Publishers are told when it is durable, or never will be. */
   flush(): void {
     const { writer, holds, partition } = this;
     if (holds.length === 0 || writer === null) return;
     this.holds = [];
     const { refusal } = partition.appendOwn(writer.bytes, 0, writer.finish());
     if (writer.bytes.length > KEPT_BYTES) this.writer = null;
-    // Storage has failed: what is not stored is not confirmed.
-    if (refusal !== null) return;
-    const release = (): void => {
-      for (const hold of holds) hold.release();
+    if (refusal !== null) {
+      for (const hold of holds) hold.fail();
+      return;
+    }
+    const last = partition.endOffset - 1;
+    const reached = (): void => {
+      for (const hold of holds) {
+        if (isKept(partition, last)) hold.release();
+        else hold.fail();
+      }
     };
-    partition.wait(partition.endOffset - 1, "committed", { reached: release });
+    partition.wait(last, "committed", { reached });
   }
 
   /** The stream is gone: nobody need wait for it. */

@@ -55,6 +55,8 @@ export interface PartitionLogHost {
   readonly logName: string;
   /** More is durable, or decided. */
   advanced(): void;
+  /** Nothing more will be. */
+  storageFailed(): void;
 }
 
 /**
@@ -70,6 +72,8 @@ export class PartitionLog implements LogSource, HeadVisitor {
   readonly tail = new Tail();
   readonly producers = new Producers();
   readonly transactions = new Transactions();
+  /** How often cleaning has put something in the place of what was there. */
+  replacements = 0;
   /** Set when storage takes no more. */
   failure: Error | null = null;
   log: Log | null = null;
@@ -142,6 +146,7 @@ export class PartitionLog implements LogSource, HeadVisitor {
   async discard(): Promise<void> {
     this.closed = true;
     this.failure = new Error("the stream was deleted");
+    this.context.chunks.forget(this.runs);
     await this.opening;
     this.lose();
   }
@@ -309,6 +314,8 @@ export class PartitionLog implements LogSource, HeadVisitor {
 
   /** Readers find the new batches from here on. */
   private enterCleaned(chunk: CleanedChunk, to: number, position: number): void {
+    this.replacements++;
+    this.context.chunks.forget(this.runs);
     if (to <= this.startOffset) return;
     this.runs.cover(chunk.from, to);
     this.tail.forgetBefore(to);
@@ -362,8 +369,10 @@ export class PartitionLog implements LogSource, HeadVisitor {
 
   /** Gives a batch its place: the copy is `cache.bytes` from `cache.at` on. */
   private store(bytes: Uint8Array, start: number, end: number, head: RecordsHead): void {
-    const { cache } = this.context;
+    const { cache, counters } = this.context;
     const length = end - start;
+    counters.streamRecordsWritten += head.lastOffsetDelta + 1;
+    counters.streamBytesWritten += length;
     const { config } = this.host;
     if (this.activeBytes > 0) {
       const full = this.activeBytes + length > config.segmentBytes;
@@ -450,8 +459,16 @@ export class PartitionLog implements LogSource, HeadVisitor {
   }
 
   failed(error: Error): void {
+    const { context, host } = this;
+    if (this.failure === null) {
+      context.logger.error(
+        { log: host.logName, err: error },
+        "a partition takes no more writes: its storage failed",
+      );
+    }
     this.failure ??= error;
     this.lose();
+    host.storageFailed();
   }
 
   private lose(): void {
@@ -488,7 +505,6 @@ export class PartitionLog implements LogSource, HeadVisitor {
       log.wake();
     } catch (error) {
       this.failed(error as Error);
-      this.context.logger.error({ log: this.host.logName, err: error }, "a partition's log cannot be opened");
     }
   }
 

@@ -28,6 +28,7 @@ interface Waiting {
 /** The stream that a partition belongs to. */
 export interface PartitionOwner extends StreamHandle {
   readonly deleted: boolean;
+  failed: boolean;
 }
 
 /** One partition. Until something is written to it, it is this object and nothing else. */
@@ -242,12 +243,20 @@ export class Partition implements PartitionHandle, PartitionLogHost {
     return this.cleaning;
   }
 
-  /** Everybody who waits is told: there is more, or there will be nothing more. */
+  /** Those who wait are told: there is more, or there will be nothing more. */
   advanced(): void {
+    this.tell(this.stream.deleted);
+  }
+
+  storageFailed(): void {
+    this.stream.failed = true;
+    this.tell(true);
+  }
+
+  private tell(all: boolean): void {
     const { waiting } = this;
     if (waiting === null) return;
     let left = 0;
-    const all = this.stream.deleted;
     const due: OffsetWaiter[] = [];
     for (const entry of waiting) {
       if (all || this.visibleEnd(entry.isolation) > entry.offset) due.push(entry.waiter);

@@ -65,11 +65,12 @@ export class Portion {
     };
   }
 
-  /** Lets go of memory after the commit. */
+  /** Lets go of memory after the commit, or when there will be none. */
   release(cache: TailCache): void {
     for (const block of this.blocks) cache.unpin(block);
     this.blocks.length = 0;
     this.bodies = [];
+    this.rangeBytes = null;
     this.heads.clear();
     this.bodyBytes = 0;
     this.beginsRun = false;

@@ -39,6 +39,8 @@ export class StreamConsumer implements ConsumerHandle, Holder, SettleTarget, Off
   /** Cursors that have come to the end, and wait. */
   private readonly waiting = new Set<StreamCursor>();
   private turnOf = 0;
+  /** Partitions that it reads, or is about to; all there will be, when it reads but one. */
+  private followed = Number.POSITIVE_INFINITY;
   private over = false;
   private readonly delivery = new MutableDelivery();
 
@@ -67,8 +69,9 @@ export class StreamConsumer implements ConsumerHandle, Holder, SettleTarget, Off
     return this.source.name;
   }
 
-  /** Finds its places; deliveries begin when it has them. */
-  start(partitions: readonly Partition[], from: StreamPlace): void {
+  /** Finds its places; deliveries begin when it has them. `all`: of the whole stream, also as it grows. */
+  start(partitions: readonly Partition[], from: StreamPlace, all: boolean): void {
+    if (all) this.followed = partitions.length;
     for (const partition of partitions) {
       const place = placeIn(partition, from);
       if (typeof place === "number") this.begin(partition, place);
@@ -78,6 +81,14 @@ export class StreamConsumer implements ConsumerHandle, Holder, SettleTarget, Off
           (error: unknown) => this.fail(error),
         );
       }
+    }
+  }
+
+  /** Whatever is in a partition that is new was published since: it is read from its beginning. */
+  follow(partitions: readonly Partition[]): void {
+    for (; this.followed < partitions.length; this.followed++) {
+      const partition = partitions[this.followed] as Partition;
+      this.begin(partition, partition.startOffset);
     }
   }
 
@@ -192,6 +203,7 @@ export class StreamConsumer implements ConsumerHandle, Holder, SettleTarget, Off
     delivery.streamOffset = cursor.record.offset;
     delivery.streamPartition = source.stream.partitions.length > 1 ? cursor.partition.index : -1;
     this.context.counters.delivered++;
+    this.context.counters.streamRecordsRead++;
     delivery.tag = options.noAck ? ledger.passed() : ledger.enter(0, this, -1);
     this.sink.deliver(delivery);
   }

@@ -44,6 +44,7 @@ export class StreamFeed implements Task, OffsetWaiter, CommitWaiter {
   private readonly cursors: StreamCursor[] = [];
   private readonly waiting = new Set<StreamCursor>();
   private readonly message = new RecordView();
+  private readonly grown = (): void => this.wake();
   private turnOf = 0;
   private over = false;
   private timer: Timer | null = null;
@@ -65,12 +66,14 @@ export class StreamFeed implements Task, OffsetWaiter, CommitWaiter {
     this.exchange = exchange;
     this.stream = stream;
     for (const partition of stream.partitions) this.follow(partition, offsets[partition.index]);
+    stream.growthListeners.add(this.grown);
     this.wake();
   }
 
   stop(): void {
     this.over = true;
     this.timer?.cancel();
+    this.stream.growthListeners.delete(this.grown);
     for (const { partition } of this.waiting) partition.cancelWait(this);
   }
 
@@ -97,9 +100,15 @@ export class StreamFeed implements Task, OffsetWaiter, CommitWaiter {
     this.wake();
   }
 
-  committed(): void {
+  committed(_batch: number, lost: boolean): void {
     this.awaiting = false;
     if (this.over) return;
+    if (lost) {
+      // What another stream did not keep is passed on again after the restart that this needs.
+      this.context.logger.error({ exchange: this.exchange }, "a stream that is fed has failed: feeding ends");
+      this.stop();
+      return;
+    }
     const nowMs = this.context.clock.monotonic();
     if (this.waiting.size < this.cursors.length && nowMs - this.savedMs < SAVE_MS) return;
     this.savedMs = nowMs;

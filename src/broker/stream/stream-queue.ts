@@ -35,12 +35,16 @@ export class StreamQueue implements QueueHandle, PublishTarget, Task {
   private readonly consumers = new Set<StreamConsumer>();
   /** Records without a key go to one partition for a turn, and to the next one then. */
   private sticky = 0;
+  private readonly grown = (): void => {
+    for (const consumer of this.consumers) consumer.follow(this.stream.partitions);
+  };
 
   constructor(context: StreamQueueContext, id: number, stream: Stream, declaration: QueueDeclaration) {
     this.context = context;
     this.id = id;
     this.stream = stream;
     this.declaration = declaration;
+    stream.growthListeners.add(this.grown);
   }
 
   get namespace(): string {
@@ -68,8 +72,9 @@ export class StreamQueue implements QueueHandle, PublishTarget, Task {
 
   // --- publishing -----------------------------------------------------------------------------
 
+  /** Where storage has failed for one partition, it is not left to the keys whether a message is kept. */
   get accepts(): boolean {
-    return !this.deleted;
+    return !this.deleted && !this.stream.failed;
   }
 
   committed(): void {}
@@ -115,7 +120,7 @@ export class StreamQueue implements QueueHandle, PublishTarget, Task {
     const consumer = new StreamConsumer(this.context, this, options, filter, sink, ledger);
     this.consumers.add(consumer);
     ledger.addConsumer(consumer);
-    consumer.start(partitions, place);
+    consumer.start(partitions, place, only === undefined);
     return consumer;
   }
 
@@ -136,6 +141,7 @@ export class StreamQueue implements QueueHandle, PublishTarget, Task {
   /** The stream is deleted. Returns how many records readers could see. */
   delete(): number {
     const count = this.readyCount;
+    this.stream.growthListeners.delete(this.grown);
     for (const gatherer of this.gatherers) gatherer?.drop();
     for (const consumer of [...this.consumers]) consumer.cancelledByStream();
     return count;

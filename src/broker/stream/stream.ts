@@ -31,6 +31,10 @@ export class Stream implements StreamHandle {
   config: StreamConfig;
   readonly partitions: Partition[] = [];
   deleted = false;
+  /** The storage of a partition takes no more. */
+  failed = false;
+  /** Told when partitions were added. */
+  readonly growthListeners = new Set<() => void>();
   private readonly context: StreamContext;
   private defaults: StreamConfig;
 
@@ -56,6 +60,7 @@ export class Stream implements StreamHandle {
     for (let index = this.partitions.length; index < partitions; index++) {
       this.partitions.push(new Partition(this.context, this, index));
     }
+    for (const grown of this.growthListeners) grown();
   }
 
   rebase(defaults: StreamConfig): void {

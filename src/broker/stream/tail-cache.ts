@@ -1,4 +1,5 @@
 import { type Arena, BLOCK_BYTES } from "../../base/arena.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { Task, Turn } from "../../base/turn.ts";
 
 /** A stretch of memory that batches were copied into, one behind the other. */
@@ -11,13 +12,21 @@ export interface CacheBlock {
   used: number;
   /** Commits that still write from it. */
   pins: number;
+  /** When the next one was begun, on the monotonic clock. */
+  fullMs: number;
 }
+
+/**
+ * Who reads further back than this reads from the page cache. At a rate that matters the budget is
+ * used up long before; at 20,000 records of 100 bytes a second the broker stays 50 MiB smaller.
+ */
+const KEEP_MS = 5000;
 
 /**
  * The newest batches of all streams in memory: where they are appended, what a commit writes from,
  * and what readers at the end of a partition are served from. One ring of blocks for all partitions,
- * so that ten thousand of them cost no more than their bytes; the oldest block goes when the budget
- * is used up.
+ * so that ten thousand of them cost no more than their bytes; the oldest block goes when it is old, or
+ * the budget is used up.
  *
  * A batch is known by its address, a number that only grows: number of the block times BLOCK_BYTES,
  * plus the place in it. Whether it is still here is a comparison.
@@ -30,6 +39,7 @@ export class TailCache implements Task {
   block: CacheBlock;
   private readonly arena: Arena;
   private readonly turn: Turn;
+  private readonly clock: Clock;
   private readonly bytesMax: number;
   private readonly blocks: CacheBlock[] = [];
   private firstNumber = 1;
@@ -37,12 +47,13 @@ export class TailCache implements Task {
   /** Dropped in this turn: readers may still hold slices of them. */
   private readonly cooling: CacheBlock[] = [];
 
-  constructor(arena: Arena, turn: Turn, bytesMax: number) {
+  constructor(arena: Arena, turn: Turn, clock: Clock, bytesMax: number) {
     this.arena = arena;
     this.turn = turn;
+    this.clock = clock;
     this.bytesMax = bytesMax;
     this.bytes = arena.bytes;
-    this.block = { bytes: arena.bytes, start: 0, shared: false, used: BLOCK_BYTES, pins: 1 };
+    this.block = { bytes: arena.bytes, start: 0, shared: false, used: BLOCK_BYTES, pins: 1, fullMs: 0 };
   }
 
   get memoryBytes(): number {
@@ -100,29 +111,32 @@ export class TailCache implements Task {
     if (last?.shared === true && last.used + count <= BLOCK_BYTES) return last;
     this.evict();
     const start = this.arena.allocateBlock();
-    const block =
-      start < 0
-        ? { bytes: Buffer.allocUnsafeSlow(BLOCK_BYTES), start: 0, shared: true, used: 0, pins: 0 }
-        : { bytes: this.arena.bytes, start, shared: true, used: 0, pins: 0 };
-    this.blocks.push(block);
-    this.bytesUsed += BLOCK_BYTES;
-    return block;
+    return start < 0
+      ? this.add(Buffer.allocUnsafeSlow(BLOCK_BYTES), 0, true)
+      : this.add(this.arena.bytes, start, true);
   }
 
   private addLarge(count: number): CacheBlock {
     this.evict();
-    const block = { bytes: Buffer.allocUnsafeSlow(count), start: 0, shared: false, used: 0, pins: 0 };
+    return this.add(Buffer.allocUnsafeSlow(count), 0, false);
+  }
+
+  private add(bytes: Uint8Array, start: number, shared: boolean): CacheBlock {
+    const last = this.blocks[this.blocks.length - 1];
+    if (last !== undefined) last.fullMs = this.clock.monotonic();
+    const block = { bytes, start, shared, used: 0, pins: 0, fullMs: 0 };
     this.blocks.push(block);
-    this.bytesUsed += count;
+    this.bytesUsed += shared ? BLOCK_BYTES : bytes.length;
     return block;
   }
 
-  /** Drops the oldest blocks beyond the budget, as far as nobody writes from them. */
+  /** Drops the oldest blocks, too old or beyond the budget, as far as nobody writes from them. */
   private evict(): void {
+    const oldMs = this.clock.monotonic() - KEEP_MS;
     let count = 0;
-    while (this.bytesUsed > this.bytesMax && count + 1 < this.blocks.length) {
+    while (count + 1 < this.blocks.length) {
       const block = this.blocks[count] as CacheBlock;
-      if (block.pins > 0) break;
+      if (block.pins > 0 || (this.bytesUsed <= this.bytesMax && block.fullMs > oldMs)) break;
       this.bytesUsed -= block.shared ? BLOCK_BYTES : block.bytes.length;
       // Slices of this turn may still name it; memory of its own lives as long as they do.
       if (block.bytes === this.arena.bytes) this.cooling.push(block);

@@ -45,7 +45,7 @@ const DAY_MS = 86_400_000;
 export async function openWorld(engine: Engine, options: WorldOptions = {}): Promise<World> {
   const clock = options.clock ?? new ManualClock();
   const turn = new Turn();
-  const cache = new TailCache(new Arena(64 << 20), turn, options.cacheBytes ?? 16 << 20);
+  const cache = new TailCache(new Arena(64 << 20), turn, clock, options.cacheBytes ?? 16 << 20);
   const durability = options.durability ?? engine.durability;
   const streams = new Streams(
     { engine, clock, logger: silentLogger, durability, producerExpiryMs: DAY_MS },

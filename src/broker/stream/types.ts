@@ -172,9 +172,14 @@ export class StreamSlice {
 const NO_ABORTED: readonly AbortedTransaction[] = [];
 const nothing = (): void => {};
 
-/** Told once, when what it waits for has come (or the partition went away). */
+/** Told once, when what it waits for has come, the partition went away, or its storage failed: see `isKept`. */
 export interface OffsetWaiter {
   reached(partition: PartitionHandle): void;
+}
+
+/** For who was told about what he appended: it is durable, or went with its stream, as it was to. */
+export function isKept({ committedOffset, stream }: PartitionHandle, offset: number): boolean {
+  return committedOffset > offset || stream.deleted;
 }
 
 /** A producer that the partition remembers. */

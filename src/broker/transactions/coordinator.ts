@@ -5,7 +5,7 @@ import type { MetaStore } from "../../engine/engine.ts";
 import type { Groups } from "../groups/groups.ts";
 import type { GroupSpace } from "../groups/space.ts";
 import type { GroupRefusal, MemberClaim, OffsetCommit, PartitionName } from "../groups/types.ts";
-import type { PartitionHandle } from "../stream/types.ts";
+import { isKept, type PartitionHandle } from "../stream/types.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { Transaction, type TransactionHost, type TransactionSnapshot } from "./transaction.ts";
 import {
@@ -253,14 +253,15 @@ export class TransactionSpace implements TransactionControl {
       done();
       return;
     }
+    const again = (): void => this.endIn(name, producer, commit, done);
     try {
       const { producerId, epoch } = producer;
       const offset = partition.endTransaction(producerId, epoch, commit, coordinatorEpoch);
-      partition.wait(offset, "committed", { reached: done });
+      partition.wait(offset, "committed", { reached: () => (isKept(partition, offset) ? done() : again()) });
     } catch (error) {
       // What is decided stays so: readers wait for it until storage takes it.
       logger.error({ ...name, error: String(error) }, "a transaction cannot be ended in a partition");
-      deadlines.set(new Deadline(() => this.endIn(name, producer, commit, done)), RETRY_MS);
+      deadlines.set(new Deadline(again), RETRY_MS);
     }
   }
 

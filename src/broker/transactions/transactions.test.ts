@@ -34,6 +34,8 @@ class FakePartition {
   readonly log: string[];
   held = false;
   broken = false;
+  committedOffset = 8;
+  readonly stream = { deleted: false };
   private waiters: OffsetWaiter[] = [];
 
   constructor(name: string, log: string[]) {
@@ -302,6 +304,23 @@ describe("a transaction", () => {
     clock.advance(1000);
     expect(state()).toBe("committed");
   });
+});
+
+test("a marker that storage lost on its way is not taken for written", () => {
+  const who = producer("t");
+  add("t", who, at("a"));
+  const [first] = partitions.get("a") as [FakePartition];
+  first.held = true;
+  first.committedOffset = 7;
+  expect(end("t", who, true).value).toBeNull();
+  first.broken = true;
+  first.run();
+  clock.advance(3000);
+  expect(state()).toBe("committing");
+  first.broken = first.held = false;
+  first.committedOffset = 8;
+  clock.advance(1000);
+  expect(state()).toBe("committed");
 });
 
 describe("a transaction that nobody ends", () => {

@@ -73,8 +73,8 @@ export class Channel implements ConfirmSink {
     this.send("basic.ack", { deliveryTag: tag, multiple });
   }
 
-  refuse(tag: number): void {
-    if (this.state === "open") this.send("basic.nack", { deliveryTag: tag, multiple: false, requeue: false });
+  refuse(tag: number, multiple: boolean): void {
+    if (this.state === "open") this.send("basic.nack", { deliveryTag: tag, multiple, requeue: false });
   }
 
   /** The queue that a method means: its argument, or the last one declared. @throws AmqpError 404 */

@@ -1,77 +1,79 @@
-import { PUBLISH_DONE, PUBLISH_PENDING } from "../../broker/index.ts";
+import { PUBLISH_APART, PUBLISH_DONE, PUBLISH_PENDING } from "../../broker/index.ts";
 
 /** Where a channel's confirms go: tags up to and including `tag`, or `tag` alone. */
 export interface ConfirmSink {
   acknowledge(tag: number, multiple: boolean, count: number): void;
-  refuse(tag: number): void;
+  refuse(tag: number, multiple: boolean): void;
 }
 
-const NONE = 0;
+/** Batch of a run of this chunk. */
+const UNASSIGNED = Number.POSITIVE_INFINITY;
 
 /**
  * Publisher confirms of one channel: which tags are done, and which wait for which batch.
  *
- * Tags count up, and batches are committed in order, so the open tags are a short list of
+ * Tags count up, and batches are committed in order, so the open tags are a short list of runs
  * (batch, highest tag) and every acknowledgement covers all below it. A tag that is done while
- * earlier ones wait joins the last of them: one number to remember instead of a set.
+ * earlier ones wait joins the last of them: one number to remember instead of a set. A run is either of
+ * tags that a stream may still refuse, or of none.
  */
 export class Confirms {
   private readonly sink: ConfirmSink;
   private nextTag = 1;
   private ackedTag = 0;
   private doneTag = 0;
-  /** Highest tag of this chunk whose batch is not known yet. */
-  private unassignedTag = NONE;
-  private batches: number[] = [];
-  private tags: number[] = [];
+  /** Runs of this chunk whose batch is not known yet. */
+  private unassignedRuns = 0;
+  private readonly batches: number[] = [];
+  private readonly tags: number[] = [];
+  private readonly aparts: boolean[] = [];
 
   constructor(sink: ConfirmSink) {
     this.sink = sink;
   }
 
   get waiting(): boolean {
-    return this.tags.length > 0;
+    return this.tags.length > this.unassignedRuns;
   }
 
-  /** Takes the outcome of the next publish, without the UNROUTED flag. */
+  /** Takes the outcome of the next publish. */
   record(outcome: number): void {
     const tag = this.nextTag++;
-    if (outcome === PUBLISH_DONE) {
-      if (this.unassignedTag !== NONE) this.unassignedTag = tag;
-      else if (this.tags.length > 0) this.tags[this.tags.length - 1] = tag;
+    const kind = outcome & 3;
+    if (kind === PUBLISH_DONE) {
+      if (this.tags.length > 0) this.follow(tag);
       else this.doneTag = tag;
-    } else if (outcome === PUBLISH_PENDING) {
-      this.unassignedTag = tag;
+    } else if (kind === PUBLISH_PENDING) {
+      this.enter(tag, (outcome & PUBLISH_APART) !== 0, UNASSIGNED);
     } else {
-      this.sink.refuse(tag);
+      this.sink.refuse(tag, false);
     }
   }
 
   get unassigned(): boolean {
-    return this.unassignedTag !== NONE;
+    return this.unassignedRuns > 0;
   }
 
   /** The batch that everything recorded so far belongs to at the latest. */
   assign(batch: number): void {
-    if (this.unassignedTag === NONE) return;
-    const last = this.tags.length - 1;
-    if (last >= 0 && this.batches[last] === batch) this.tags[last] = this.unassignedTag;
-    else {
-      this.batches.push(batch);
-      this.tags.push(this.unassignedTag);
-    }
-    this.unassignedTag = NONE;
+    const { batches } = this;
+    for (let at = batches.length - this.unassignedRuns; at < batches.length; at++) batches[at] = batch;
+    this.unassignedRuns = 0;
   }
 
-  committed(batch: number): void {
+  /** `lost`: what streams were to keep of this batch they do not. */
+  committed(batch: number, lost: boolean): void {
     let count = 0;
     while (count < this.batches.length && (this.batches[count] as number) <= batch) {
-      this.doneTag = this.tags[count] as number;
+      const tag = this.tags[count] as number;
+      if (lost && this.aparts[count] === true && this.batches[count] === batch) this.lose(tag);
+      else this.doneTag = tag;
       count++;
     }
     if (count === 0) return;
     this.batches.splice(0, count);
     this.tags.splice(0, count);
+    this.aparts.splice(0, count);
     this.flush();
   }
 
@@ -82,5 +84,30 @@ export class Confirms {
     const count = tag - this.ackedTag;
     this.ackedTag = tag;
     this.sink.acknowledge(tag, count > 1, count);
+  }
+
+  /** Done, as soon as what was published before it is. */
+  private follow(tag: number): void {
+    const last = this.tags.length - 1;
+    this.enter(tag, false, this.batches[last] as number);
+  }
+
+  private enter(tag: number, apart: boolean, batch: number): void {
+    const last = this.tags.length - 1;
+    if (last >= 0 && this.batches[last] === batch && this.aparts[last] === apart) {
+      this.tags[last] = tag;
+      return;
+    }
+    this.batches.push(batch);
+    this.tags.push(tag);
+    this.aparts.push(apart);
+    if (batch === UNASSIGNED) this.unassignedRuns++;
+  }
+
+  /** Refuses what comes after the last tag that is done, up to this one. */
+  private lose(tag: number): void {
+    this.flush();
+    this.sink.refuse(tag, tag - this.ackedTag > 1);
+    this.doneTag = this.ackedTag = tag;
   }
 }

@@ -402,9 +402,9 @@ export class OpenConnection implements Link, CommitWaiter {
    * is told in RabbitMQ's words.
    */
   shutdown(): void {
-    const goodbye = (batch: number): void => {
+    const goodbye = (batch: number, lost: boolean): void => {
       if (!this.live) return;
-      this.committed(batch);
+      this.committed(batch, lost);
       this.close(fromBroker(new BrokerError("shutting-down", ""), this.session), 0, "await-close-ok");
     };
     this.context.broker.durable(() => {
@@ -473,7 +473,7 @@ export class OpenConnection implements Link, CommitWaiter {
     }
   }
 
-  committed(batch: number): void {
+  committed(batch: number, lost: boolean): void {
     let count = 0;
     while (count < this.pendingBatches.length && (this.pendingBatches[count] as number) <= batch) {
       this.pendingBytes -= this.pendingSizes[count] as number;
@@ -484,7 +484,7 @@ export class OpenConnection implements Link, CommitWaiter {
     let kept = 0;
     for (let i = 0; i < this.confirming.length; i++) {
       const channel = this.confirming[i] as Channel;
-      channel.confirms?.committed(batch);
+      channel.confirms?.committed(batch, lost);
       if (channel.confirms?.waiting === true) this.confirming[kept++] = channel;
     }
     this.confirming.length = kept;

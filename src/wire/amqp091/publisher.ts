@@ -166,7 +166,7 @@ export class Publisher {
     }
     const outcome = this.publish(mandatory, channel);
     if (channel.confirms === null) return;
-    channel.confirms.record(outcome & 3);
+    channel.confirms.record(outcome);
     if (!channel.touched) {
       channel.touched = true;
       this.touched.push(channel);

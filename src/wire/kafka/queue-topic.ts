@@ -9,6 +9,9 @@ import {
   PUBLISH_PENDING,
   PUBLISH_REFUSED,
   type Route,
+  SEQUENCE_DUPLICATE,
+  SEQUENCE_FENCED,
+  SEQUENCE_GAP,
 } from "../../broker/index.ts";
 import { CompressionError } from "../../message/compression-error.ts";
 import { encodeRouting, ORIGIN_KAFKA } from "../../message/record.ts";
@@ -16,10 +19,14 @@ import {
   ATTRIBUTE_CONTROL,
   ATTRIBUTE_TRANSACTIONAL,
   ATTRIBUTES_AT,
+  BASE_SEQUENCE_AT,
   batchIntact,
   COUNT_AT,
+  PRODUCER_EPOCH_AT,
+  PRODUCER_ID_AT,
   readI16,
   readI32,
+  readI64,
 } from "../../message/record-batch.ts";
 import { MalformedRecords, RecordCursor } from "../../message/record-cursor.ts";
 import {
@@ -32,6 +39,7 @@ import type { Table } from "../../message/values.ts";
 import type { Peer } from "./api.ts";
 import { CODES, codeOf } from "./errors.ts";
 import { findPartition } from "./partitions.ts";
+import { type QueueSequence, queueSequencesOf } from "./queue-sequences.ts";
 
 /** What produce needs of a partition. */
 export interface Appendable {
@@ -48,7 +56,7 @@ export function findWritable(peer: Peer, topic: string, index: number): Appendab
   const found = findPartition(peer, "write", topic, index);
   if (found !== CODES.UNKNOWN_TOPIC_OR_PARTITION || index !== 0) return found;
   const route = queueRoute(peer, topic);
-  return typeof route === "number" ? route : new QueueTopic(peer, route);
+  return typeof route === "number" ? route : new QueueTopic(peer, topic, route);
 }
 
 /** How a queue that is no stream is reached, or why it is not. */
@@ -111,7 +119,14 @@ class RecordMessage implements Incoming {
   }
 }
 
-/** For one request. Sequence numbers are not kept: a batch that is sent again is there again. */
+/** Of a batch from an idempotent producer. */
+interface Claim {
+  readonly sequence: QueueSequence;
+  readonly epoch: number;
+  readonly baseSequence: number;
+}
+
+/** For one request. */
 class QueueTopic implements Appendable, CommitWaiter {
   readonly stream = { deleted: false };
   readonly startOffset = 0;
@@ -119,12 +134,15 @@ class QueueTopic implements Appendable, CommitWaiter {
   readonly endOffset = 0;
   committedOffset = -1;
   private readonly peer: Peer;
+  private readonly name: string;
   private readonly route: Route;
+  private claim: Claim | null = null;
   private batch = -1;
   private waiter: { reached(): void } | null = null;
 
-  constructor(peer: Peer, route: Route) {
+  constructor(peer: Peer, name: string, route: Route) {
     this.peer = peer;
+    this.name = name;
     this.route = route;
   }
 
@@ -136,6 +154,8 @@ class QueueTopic implements Appendable, CommitWaiter {
     if ((attributes & ATTRIBUTE_TRANSACTIONAL) !== 0)
       return refused("transaction-state", "a queue takes no part in transactions of streams");
     try {
+      const verdict = this.judge(bytes, start);
+      if (verdict !== null) return verdict;
       const messages = this.messages(bytes, start, end);
       const bytesMax = this.peer.node.context.limits.messageBytesMax;
       if (messages.some(({ bodyBytes }) => bodyBytes > bytesMax))
@@ -144,6 +164,33 @@ class QueueTopic implements Appendable, CommitWaiter {
     } catch (error) {
       if (!(error instanceof MalformedRecords) && !(error instanceof CompressionError)) throw error;
       return refused("corrupt", error.message);
+    }
+  }
+
+  /** Null: the batch is new. */
+  private judge(bytes: Uint8Array, start: number): AppendResult | null {
+    const producerId = readI64(bytes, start + PRODUCER_ID_AT);
+    if (producerId < 0) return null;
+    const { peer, name } = this;
+    const sequence = queueSequencesOf(peer.node).of(peer, name, producerId);
+    const epoch = readI16(bytes, start + PRODUCER_EPOCH_AT);
+    const baseSequence = readI32(bytes, start + BASE_SEQUENCE_AT);
+    this.claim = { sequence, epoch, baseSequence };
+    const count = readI32(bytes, start + COUNT_AT);
+    switch (sequence.producers.check(producerId, epoch, baseSequence, count)) {
+      case SEQUENCE_FENCED:
+        return refused("producer-fenced", `epoch ${epoch} of producer ${producerId} is over`);
+      case SEQUENCE_GAP:
+        return refused(
+          "sequence-out-of-order",
+          `sequence ${baseSequence} of producer ${producerId} is not the next`,
+        );
+      case SEQUENCE_DUPLICATE:
+        // Its first copy may not be durable yet: batches are reported in order.
+        this.batch = peer.session.whenCommitted(this);
+        return { ...TAKEN, duplicate: true };
+      default:
+        return null;
     }
   }
 
@@ -164,15 +211,34 @@ class QueueTopic implements Appendable, CommitWaiter {
   }
 
   private publish(messages: readonly RecordMessage[]): AppendResult {
+    const { claim } = this;
     const { session } = this.peer;
-    const outcomes: number[] = [];
+    let taken = claim?.sequence.taken(claim.epoch, claim.baseSequence, messages.length) ?? 0;
+    let pending = taken > 0;
     session.atomically(() => {
-      for (const message of messages) outcomes.push(session.publish(this.route, message) & 3);
+      for (; taken < messages.length; taken++) {
+        const outcome = session.publish(this.route, messages[taken] as RecordMessage) & 3;
+        if (outcome === PUBLISH_REFUSED) break;
+        if (outcome === PUBLISH_PENDING) pending = true;
+      }
+      if (claim !== null) this.remember(claim, messages.length, taken, pending);
     });
-    if (outcomes.includes(PUBLISH_REFUSED)) return refused("storage", "the queue is full");
-    if (outcomes.includes(PUBLISH_PENDING)) this.batch = session.whenCommitted(this);
+    if (taken < messages.length) return refused("storage", "the queue is full");
+    if (pending) this.batch = session.whenCommitted(this);
     else this.committedOffset = 0;
-    return { baseOffset: -1, appendTimeMs: -1, duplicate: false, refusal: null, reason: "" };
+    return TAKEN;
+  }
+
+  /** `durable`: what was published survives a restart, and so must what is known of it. */
+  private remember(
+    { sequence, epoch, baseSequence }: Claim,
+    count: number,
+    taken: number,
+    durable: boolean,
+  ): void {
+    const { node, session } = this.peer;
+    sequence.took(epoch, baseSequence, count, taken, node.context.clock.now());
+    if (durable) queueSequencesOf(node).note(session, sequence);
   }
 
   wait(_offset: number, _isolation: "committed", waiter: { reached(): void }): void {
@@ -180,12 +246,23 @@ class QueueTopic implements Appendable, CommitWaiter {
     else this.waiter = waiter;
   }
 
-  committed(batch: number): void {
+  committed(batch: number, lost: boolean): void {
     if (batch < this.batch || this.committedOffset === 0) return;
-    this.committedOffset = 0;
+    if (!lost) this.committedOffset = 0;
+    // Sent again, it is to be taken.
+    else if (this.claim !== null)
+      queueSequencesOf(this.peer.node).forget(this.peer.session, this.claim.sequence);
     this.waiter?.reached();
   }
 }
+
+const TAKEN: AppendResult = {
+  baseOffset: -1,
+  appendTimeMs: -1,
+  duplicate: false,
+  refusal: null,
+  reason: "",
+};
 
 function refused(refusal: AppendRefusal, reason: string): AppendResult {
   return { baseOffset: -1, appendTimeMs: -1, duplicate: false, refusal, reason };

@@ -13,6 +13,8 @@ const INITIAL = 16;
 const DONE = 0;
 /** Batch of an entry of this chunk that waits for whichever batch is gathering at its end. */
 const UNASSIGNED = Number.POSITIVE_INFINITY;
+/** Reason of an entry that is a success unless its batch is lost; no reason code of MQTT's. */
+const UNCERTAIN = 0xff;
 const long = new Writer(64);
 
 /**
@@ -31,14 +33,21 @@ export class Acks {
   unassigned = 0;
   /** Called for each PUBACK, PUBREC and PUBCOMP that goes out. */
   private readonly sent: (first: number, packetId: number, reason: number) => void;
+  private readonly lost: (first: number, packetId: number) => number;
 
-  constructor(outbox: Outbox, sent: (first: number, packetId: number, reason: number) => void) {
+  /** `lost`: what was to be acknowledged is not kept; returns the reason to send, or -1 to send nothing any more. */
+  constructor(
+    outbox: Outbox,
+    sent: (first: number, packetId: number, reason: number) => void,
+    lost: (first: number, packetId: number) => number,
+  ) {
     this.outbox = outbox;
     this.sent = sent;
+    this.lost = lost;
   }
 
-  /** Waits for the commit of what is gathering (`pending`), or only for those before it. */
-  add(first: number, packetId: number, reason: number, pending: boolean): void {
+  /** Waits for the commit of what is gathering (`pending`), or only for those before it. `apart`: it may be lost. */
+  add(first: number, packetId: number, reason: number, pending: boolean, apart = false): void {
     if (!pending && this.head === this.tail) {
       this.write(first, packetId, reason);
       return;
@@ -46,7 +55,7 @@ export class Acks {
     if (this.tail - this.head === this.firsts.length) this.grow();
     const index = this.tail++ & (this.firsts.length - 1);
     this.firsts[index] = first;
-    this.reasons[index] = reason;
+    this.reasons[index] = apart ? UNCERTAIN : reason;
     this.packetIds[index] = packetId;
     this.batches[index] = pending ? UNASSIGNED : DONE;
     if (pending) this.unassigned++;
@@ -62,17 +71,19 @@ export class Acks {
     }
   }
 
-  committed(batch: number): void {
+  committed(batch: number, lost: boolean): void {
     const mask = this.firsts.length - 1;
     while (this.head < this.tail) {
       const index = this.head & mask;
       if ((this.batches[index] as number) > batch) return;
       this.head++;
-      this.write(
-        this.firsts[index] as number,
-        this.packetIds[index] as number,
-        this.reasons[index] as number,
-      );
+      const first = this.firsts[index] as number;
+      const packetId = this.packetIds[index] as number;
+      let reason = this.reasons[index] as number;
+      if (reason === UNCERTAIN)
+        reason = lost && this.batches[index] === batch ? this.lost(first, packetId) : 0;
+      if (reason < 0) break;
+      this.write(first, packetId, reason);
     }
     this.head = this.tail = 0;
   }

@@ -119,7 +119,11 @@ export class OpenConnection implements Link, CommitWaiter {
     this.topicAliasMax = topicAliasMax ?? 0;
     this.keepAliveMs = keepAliveSeconds * 1000;
     this.lastReadMs = transport.lastReadMs;
-    this.acks = new Acks(this.outbox, (first, _id, reason) => this.publisher?.sent(first, reason));
+    this.acks = new Acks(
+      this.outbox,
+      (first, _id, reason) => this.publisher?.sent(first, reason),
+      (_first, packetId) => this.lost(packetId),
+    );
     this.subscriber = new Subscriber(this);
     this.subscriptions = new Subscriptions(this, negotiated.space, this.subscriber);
   }
@@ -330,7 +334,16 @@ export class OpenConnection implements Link, CommitWaiter {
     this.transport.pauseReading();
   }
 
-  committed(batch: number): void {
+  /** Storage failed for a message that was to be acknowledged: so it says, or ends (3.1.1, 4.8). */
+  private lost(packetId: number): number {
+    // With QoS 2 the client sends it again under the same identifier.
+    this.session.released(packetId);
+    if (this.level === packet.LEVEL_5) return REASON.implementationSpecific;
+    this.disconnect(REASON.implementationSpecific, "the storage of a stream has failed");
+    return -1;
+  }
+
+  committed(batch: number, lost: boolean): void {
     if (!this.live) return;
     let count = 0;
     while (count < this.pendingBatches.length && (this.pendingBatches[count] as number) <= batch) {
@@ -341,7 +354,8 @@ export class OpenConnection implements Link, CommitWaiter {
       this.pendingBatches.splice(0, count);
       this.pendingSizes.splice(0, count);
     }
-    this.acks.committed(batch);
+    this.acks.committed(batch, lost);
+    if (!this.live) return;
     if (!this.heldForCommit || this.pendingBytes > this.limits.publishPendingBytesMax / 2) return;
     this.heldForCommit = false;
     this.transport.resumeReading();
@@ -408,9 +422,9 @@ export class OpenConnection implements Link, CommitWaiter {
 
   /** The server stops. What was received is stored and acknowledged first. */
   shutdown(): void {
-    const goodbye = (batch: number): void => {
+    const goodbye = (batch: number, lost: boolean): void => {
       if (!this.live) return;
-      this.committed(batch);
+      this.committed(batch, lost);
       this.disconnect(REASON.shuttingDown, "server shutting down");
     };
     this.context.broker.durable(() => {

@@ -1,9 +1,9 @@
-import { PUBLISH_PENDING, PUBLISH_REFUSED, PUBLISH_UNROUTED } from "../../broker/index.ts";
+import { PUBLISH_APART, PUBLISH_PENDING, PUBLISH_REFUSED, PUBLISH_UNROUTED } from "../../broker/index.ts";
 import { SEND_PUBACK, SEND_PUBCOMP, SEND_PUBREC } from "./acks.ts";
 import { LEVEL_5 } from "./codec/packet.ts";
 import { PublishHead } from "./codec/publish.ts";
 import type { Link } from "./link.ts";
-import { FLAG_EXPIRY, FLAG_RETAIN, IncomingMessage, nativeBytes } from "./message.ts";
+import { delayOf, FLAG_EXPIRY, FLAG_RETAIN, IncomingMessage, nativeBytes } from "./message.ts";
 import { fromBroker, MqttError, protocolError, REASON } from "./reasons.ts";
 import { type Topic, Topics } from "./topics.ts";
 
@@ -77,12 +77,13 @@ export class Publisher {
       reason = REASON.noMatchingSubscribers;
     }
     const pending = (outcome & 3) === PUBLISH_PENDING;
+    const apart = (outcome & PUBLISH_APART) !== 0;
     if (head.qos === 1) {
-      link.acks.add(SEND_PUBACK, head.packetId, reason, pending);
+      link.acks.add(SEND_PUBACK, head.packetId, reason, pending, apart);
       return;
     }
     if (reason < 0x80) link.session.receive(head.packetId);
-    link.acks.add(SEND_PUBREC, head.packetId, reason, pending || link.session.durable);
+    link.acks.add(SEND_PUBREC, head.packetId, reason, pending || link.session.durable, apart);
   }
 
   /** A message that may not be published costs an MQTT 5 client that message; before, there was no way to say so. */
@@ -121,6 +122,8 @@ export class Publisher {
     incoming.expirationMs = head.expirySeconds < 0 ? -1 : head.expirySeconds * 1000;
     if (head.alias === 0 && !link.session.filters.marksOwn) this.inPlace(bytes, bodyAt, end);
     else this.assembled(bytes, end, topic);
+    // Read only where it can act: on the way of nearly all messages nothing delays.
+    incoming.delayMs = topic.route.delaying ? delayOf(incoming) : 0;
     return link.broker.publish(topic.route, incoming);
   }
 

@@ -12,7 +12,7 @@ import { RetainedFeed } from "./retained.ts";
 import type { Space } from "./space.ts";
 import type { QueueSink, Subscriber } from "./subscriber.ts";
 import type { SysWatcher } from "./sys.ts";
-import { type Filter, parseFilter, SYS_PREFIX } from "./topic.ts";
+import { type Filter, isFilterText, parseFilter, SYS_PREFIX } from "./topic.ts";
 
 const NO_ARGUMENTS: Table = new Map();
 /** Options of a queue that the operator decides. */
@@ -205,7 +205,8 @@ export class Subscriptions implements SysWatcher {
   unsubscribe(packet: Unsubscribe): number[] {
     return packet.filters.map((text) => {
       const subscription = this.link.session.unsubscribe(text);
-      if (subscription === undefined) return REASON.noSubscriptionExisted;
+      if (subscription === undefined)
+        return isFilterText(text) ? REASON.noSubscriptionExisted : REASON.topicFilterInvalid;
       const { filter } = subscription;
       for (const feed of this.feeds) if (feed.subscription.filter.text === text) feed.cancel();
       if (filter.share !== null) this.leave(filter);

@@ -78,21 +78,23 @@ export interface Filter {
 
 /** @throws MqttError topic filter invalid */
 export function parseFilter(text: string): Filter {
+  const filter = readFilter(text);
+  if (filter === null) throw new MqttError(REASON.topicFilterInvalid, `'${text}' is no topic filter`);
+  return filter;
+}
+
+export function isFilterText(text: string): boolean {
+  return readFilter(text) !== null;
+}
+
+function readFilter(text: string): Filter | null {
   const shared = text === "$share" || text.startsWith(SHARE_PREFIX);
-  if (!shared) {
-    if (!isFilter(text)) throw invalid(text);
-    return { text, share: null, pattern: text };
-  }
+  if (!shared) return isFilter(text) ? { text, share: null, pattern: text } : null;
   const slash = text.indexOf("/", SHARE_PREFIX.length);
   const share = slash < 0 ? "" : text.slice(SHARE_PREFIX.length, slash);
   const pattern = slash < 0 ? "" : text.slice(slash + 1);
   // [MQTT-4.8.2-1], [MQTT-4.8.2-2]
-  if (share === "" || /[+#]/.test(share) || !isFilter(pattern)) throw invalid(text);
-  return { text, share, pattern };
-}
-
-function invalid(filter: string): MqttError {
-  return new MqttError(REASON.topicFilterInvalid, `'${filter}' is no topic filter`);
+  return share === "" || /[+#]/.test(share) || !isFilter(pattern) ? null : { text, share, pattern };
 }
 
 /** Queue that a topic stands for, or null. What a topic must not contain is escaped in it. */

@@ -1,6 +1,7 @@
 import { BrokerError } from "../../base/errors.ts";
 import {
   type CommitWaiter,
+  PUBLISH_APART,
   PUBLISH_PENDING,
   PUBLISH_REFUSED,
   PUBLISH_UNROUTED,
@@ -36,6 +37,15 @@ export interface ClientParts {
   readonly onDisconnect: () => void;
   /** Something became durable: reading may go on. */
   readonly onCommitted: () => void;
+  /** What a frame sent is not kept, though it seemed to be. `receipt`: what it asked for. */
+  readonly onLost: (error: StompError, receipt: string | undefined) => void;
+}
+
+interface PendingChunk {
+  readonly batch: number;
+  readonly bytes: number;
+  readonly done: readonly (() => void)[];
+  readonly apart: { readonly receipt: string | undefined } | null;
 }
 
 const TRANSACTIONS_MAX = 1024;
@@ -59,7 +69,9 @@ export class Client implements Link, CommitWaiter {
   /** Publishes of this chunk that are not durable yet. */
   private unassigned: (() => void)[] = [];
   private unassignedBytes = 0;
-  private readonly pending: { batch: number; bytes: number; done: (() => void)[] }[] = [];
+  /** The first frame of this chunk that sent something to a stream. */
+  private apart: PendingChunk["apart"] = null;
+  private readonly pending: PendingChunk[] = [];
   pendingBytes = 0;
   /** Something was published in this chunk. */
   published = false;
@@ -156,6 +168,7 @@ export class Client implements Link, CommitWaiter {
       if ((outcome & 3) === PUBLISH_REFUSED)
         throw new StompError("precondition_failed", `'${target.key}' is full and refuses messages`);
       if ((outcome & PUBLISH_UNROUTED) === 0 && (outcome & 3) === PUBLISH_PENDING) pending = true;
+      if ((outcome & PUBLISH_APART) !== 0) this.apart ??= { receipt: get("receipt") };
     }
     if (pending) this.unassignedBytes += incoming.nativeEnd - incoming.nativeStart;
     const receipt = get("receipt");
@@ -214,7 +227,10 @@ export class Client implements Link, CommitWaiter {
     const derived = version === 0 && destination !== undefined ? `Q_${destination}` : undefined;
     const id = frame.get("id", version) ?? derived;
     if (id === undefined)
-      throw new StompError("Missing header", "UNSUBSCRIBE must include a 'destination' or 'id' header");
+      throw new StompError(
+        "Missing destination or id",
+        "UNSUBSCRIBE must include a 'destination' or 'id' header",
+      );
     this.subscriptions.unsubscribe(frame, id);
     this.acknowledge(frame);
   }
@@ -298,6 +314,7 @@ export class Client implements Link, CommitWaiter {
       const outcome = this.session.publish(target.route, incoming);
       if ((outcome & 3) === PUBLISH_REFUSED) refused = target.key;
       else if ((outcome & 3) === PUBLISH_PENDING) this.unassignedBytes += kept.bytes.length;
+      if ((outcome & PUBLISH_APART) !== 0) this.apart ??= { receipt: undefined };
     }
     return refused;
   }
@@ -337,16 +354,22 @@ export class Client implements Link, CommitWaiter {
     if (this.unassigned.length === 0 && this.unassignedBytes === 0) return;
     if (!this.live) return;
     const batch = this.session.whenCommitted(this);
-    this.pending.push({ batch, bytes: this.unassignedBytes, done: this.unassigned });
+    this.pending.push({ batch, bytes: this.unassignedBytes, done: this.unassigned, apart: this.apart });
     this.pendingBytes += this.unassignedBytes;
     this.unassigned = [];
+    this.apart = null;
     this.unassignedBytes = 0;
   }
 
-  committed(batch: number): void {
+  committed(batch: number, lost: boolean): void {
     while (this.pending[0] !== undefined && this.pending[0].batch <= batch) {
-      const { bytes, done } = this.pending.shift() as (typeof this.pending)[number];
+      const { bytes, done, apart, ...chunk } = this.pending.shift() as PendingChunk;
       this.pendingBytes -= bytes;
+      if (lost && apart !== null && chunk.batch === batch) {
+        const error = new StompError("internal_error", "the storage of a stream has failed");
+        this.parts.onLost(error, apart.receipt);
+        return;
+      }
       for (const tell of done) tell();
     }
     this.parts.onCommitted();
@@ -370,10 +393,19 @@ export class Client implements Link, CommitWaiter {
   private required(frame: Frame, name: string): string {
     const value = frame.get(name, this.version);
     if (value === undefined)
-      throw new StompError("Missing header", `Header '${name}' is required by ${frame.command}`);
+      throw new StompError(
+        MISSING[name] ?? "Missing header",
+        `Header '${name}' is required by ${frame.command}`,
+      );
     return value;
   }
 }
+
+/** RabbitMQ's words. */
+const MISSING: Readonly<Record<string, string>> = {
+  destination: "Missing destination",
+  transaction: "Missing transaction",
+};
 
 function settleNow({ ledger, tag, multiple, accept, requeue }: KeptSettlement): void {
   if (accept) ledger.accept(tag, multiple);

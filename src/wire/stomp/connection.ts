@@ -142,6 +142,7 @@ export class StompConnection implements ConnectionHandler, FrameConsumer {
         clientId,
         onDisconnect: () => this.end(),
         onCommitted: () => this.committed(),
+        onLost: (error, receipt) => this.fail(error, receipt),
       });
       this.connected(sessionId, beats);
       this.phase = "open";
@@ -166,8 +167,11 @@ export class StompConnection implements ConnectionHandler, FrameConsumer {
       ["server", this.dialect === "activemq" ? "ActiveMQ/5.18.3" : `${product}/${version}`],
       ["session", sessionId],
     ];
-    if (this.version > 0) headers.push(["heart-beat", `${this.sendEveryMs},${this.expectEveryMs}`]);
-    headers.push(["version", VERSION_NAMES[this.version]]);
+    // Also to 1.0, as RabbitMQ does: who does not know it does not look.
+    headers.push(
+      ["heart-beat", `${this.sendEveryMs},${this.expectEveryMs}`],
+      ["version", VERSION_NAMES[this.version]],
+    );
     writeFrame(this.transport.outbox, this.version, "CONNECTED", headers, "");
   }
 
@@ -274,9 +278,10 @@ export class StompConnection implements ConnectionHandler, FrameConsumer {
       this.end();
       return;
     }
-    const goodbye = (batch: number): void => {
+    const goodbye = (batch: number, lost: boolean): void => {
       if (this.phase !== "open") return;
-      client.committed(batch);
+      client.committed(batch, lost);
+      if (this.phase !== "open") return;
       this.fail(new BrokerError("shutting-down", "the broker stops"), undefined);
     };
     this.context.broker.durable(() => {

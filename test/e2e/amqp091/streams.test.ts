@@ -253,6 +253,25 @@ describe("publishing and consuming", () => {
     const inbox = await reader(await client.channel(), stream, "first");
     await inbox.count(1);
     expect(inbox.bodies()).toEqual(["old"]);
+    expect(inbox.messages[0]?.properties.headers).toEqual({
+      "x-death": [
+        {
+          count: 1,
+          reason: "maxlen",
+          queue,
+          time: { "!": "timestamp", value: expect.any(Number) },
+          exchange: "",
+          "routing-keys": [queue],
+        },
+      ],
+      "x-first-death-exchange": "",
+      "x-first-death-queue": queue,
+      "x-first-death-reason": "maxlen",
+      "x-last-death-exchange": "",
+      "x-last-death-queue": queue,
+      "x-last-death-reason": "maxlen",
+      "x-stream-offset": 0,
+    });
   });
 
   test("records with one key stay in one partition, and partitions are read together or alone", async ({
@@ -282,6 +301,37 @@ describe("publishing and consuming", () => {
     expect(found.every(({ properties }) => properties.headers?.["x-stream-partition"] === largest)).toBe(
       true,
     );
+  });
+
+  test("a consumer reads partitions that are added while it reads, and so does an exchange that is fed", async ({
+    client,
+  }) => {
+    const channel = await client.confirmChannel();
+    const queue = await client.queue(channel, { arguments: { "x-queue-type": "stream", "x-partitions": 2 } });
+    const exchange = fresh("fed");
+    await channel.assertExchange(exchange, "fanout", { arguments: { "x-source-stream": queue } });
+    const sink = await client.queue(channel);
+    await channel.bindQueue(sink, exchange, "");
+    const inbox = await reader(await client.channel(), queue, "next");
+    const alone = await reader(await client.channel(), `${queue}-0`, "first");
+    await publishAll(channel, queue, ["before"]);
+    await inbox.count(1);
+    broker.streams.grow(broker.streams.find("/", queue) as never, 5);
+    const partitions = broker.streams.find("/", queue)?.partitions as Partition[];
+    const ends = partitions.map(({ endOffset }) => endOffset);
+    for (let index = 0; index < 40; index++)
+      channel.publish("", queue, Buffer.from(`${index}`), { headers: { "x-key": `key ${index}` } });
+    await channel.waitForConfirms();
+    await inbox.count(41);
+    const read = new Set(inbox.messages.map(({ properties }) => properties.headers?.["x-stream-partition"]));
+    expect([...read].sort()).toEqual([0, 1, 2, 3, 4]);
+    await eventually(async () => (await channel.checkQueue(sink)).messageCount === 41, "all of it was fed");
+    expect(ends.slice(2)).toEqual([0, 0, 0]);
+    await alone.count(partitions[0]?.endOffset as number);
+    const others = alone.messages.filter(
+      ({ properties }) => properties.headers?.["x-stream-partition"] !== 0,
+    );
+    expect(others).toEqual([]);
   });
 
   test("many publishers at once, all confirmed, all there", async ({ client }) => {

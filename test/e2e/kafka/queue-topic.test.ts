@@ -1,7 +1,10 @@
 // A queue as a topic that can be written to: what a service needs that answers who waits at one.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type ConsumeMessage, connect } from "amqplib";
 import { CompressionTypes, Kafka, logLevel } from "kafkajs";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { fetch } from "../../../src/wire/kafka/schemas/fetch.ts";
 import { produce } from "../../../src/wire/kafka/schemas/produce.ts";
 import { startInProcess } from "../../support/broker.ts";
@@ -35,8 +38,8 @@ async function taken(queue: string): Promise<ConsumeMessage[]> {
   }
 }
 
-async function code(topic: string, records: ReturnType<typeof batchOf>): Promise<number> {
-  const { responses } = await raw.ask(produce, 7, {
+async function code(topic: string, records: ReturnType<typeof batchOf>, client = raw): Promise<number> {
+  const { responses } = await client.ask(produce, 7, {
     acks: -1,
     timeoutMs: 1000,
     topicData: [{ name: topic, partitionData: [{ index: 0, records }] }],
@@ -118,4 +121,70 @@ test("the name of an answer that goes to a topic is one", async () => {
   await channel.bindQueue(queue, "amq.topic", "answers.to/1");
   await producer.send({ topic: "amq.reply-topic.answers.to_2f1", messages: [{ value: "one" }] });
   expect((await taken(queue)).map(({ content }) => `${content}`)).toEqual(["one"]);
+});
+
+describe("idempotent producers", () => {
+  const sent = (values: string[], baseSequence: number, epoch = 0, producerId = 77) =>
+    batchOf(
+      values.map((value) => ({ value })),
+      { producerId, producerEpoch: epoch, baseSequence },
+    );
+  const bodies = async (queue: string) => (await taken(queue)).map(({ content }) => `${content}`);
+
+  test("a batch that is sent again is there once", async () => {
+    await channel.assertQueue("once");
+    expect(await code("once", sent(["a", "b"], 0))).toBe(0);
+    const twin = await RawKafka.open({ host, port });
+    const twice = [code("once", sent(["c"], 2)), code("once", sent(["c"], 2), twin)];
+    expect(await Promise.all(twice)).toEqual([0, 0]);
+    twin.close();
+    expect(await code("once", sent(["a", "b"], 0))).toBe(0);
+    expect(await code("once", sent(["too far"], 9))).toBe(45);
+    expect(await code("once", sent(["d"], 0, 1))).toBe(0);
+    expect(await code("once", sent(["of before"], 3, 0))).toBe(47);
+    expect(await code("once", sent(["another's"], 0, 0, 78))).toBe(0);
+    expect(await bodies("once")).toEqual(["a", "b", "c", "d", "another's"]);
+  });
+
+  test("what a full queue took of a batch it does not take again", async () => {
+    await channel.assertQueue("tight", { arguments: { "x-max-length": 2, "x-overflow": "reject-publish" } });
+    expect(await code("tight", sent(["a", "b", "c", "d", "e"], 0))).toBe(56);
+    expect(await bodies("tight")).toEqual(["a", "b"]);
+    expect(await code("tight", sent(["a", "b", "c", "d", "e"], 0))).toBe(56);
+    expect(await bodies("tight")).toEqual(["c", "d"]);
+    expect(await code("tight", sent(["a", "b", "c", "d", "e"], 0))).toBe(0);
+    expect(await code("tight", sent(["a", "b", "c", "d", "e"], 0))).toBe(0);
+    expect(await bodies("tight")).toEqual(["e"]);
+    expect(await code("tight", sent(["f"], 5))).toBe(0);
+  });
+
+  test("a client's own", async () => {
+    await channel.assertQueue("client");
+    const own = kafka.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false });
+    await own.connect();
+    for (const value of ["1", "2", "3"]) await own.send({ topic: "client", messages: [{ value }] });
+    await own.disconnect();
+    expect(await bodies("client")).toEqual(["1", "2", "3"]);
+  });
+
+  test("also after a restart", async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), "polymq-queue-topic-"));
+    try {
+      for (let run = 0; run < 2; run++) {
+        const again = await startInProcess({ engine: "file:", dataDir, kafka: { port: 0 } });
+        const connection = await connect(again.amqp.url);
+        const own = await connection.createChannel();
+        await own.assertQueue("kept");
+        const client = await RawKafka.open(again.kafka as { host: string; port: number });
+        for (const batch of [sent(["a"], 0), sent(["b"], 1)])
+          expect(await code("kept", batch, client)).toBe(0);
+        expect((await own.checkQueue("kept")).messageCount).toBe(2);
+        client.close();
+        await connection.close();
+        await again.stop();
+      }
+    } finally {
+      rmSync(dataDir, { recursive: true, force: true });
+    }
+  });
 });

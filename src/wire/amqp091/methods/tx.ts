@@ -1,4 +1,4 @@
-import { PUBLISH_DONE, PUBLISH_PENDING } from "../../../broker/index.ts";
+import { PUBLISH_APART, PUBLISH_DONE, PUBLISH_PENDING } from "../../../broker/index.ts";
 import type { Channel } from "../channel.ts";
 import { methodId } from "../codec/method.ts";
 import { AmqpError } from "../errors.ts";
@@ -60,12 +60,14 @@ function perform(channel: Channel, transaction: Transaction, publisher: Publishe
   for (const kept of publishes) publisher.resolve(kept.bytes, kept.routingLength);
   let waits = settlements.length > 0;
   let refused = false;
+  let apart = false;
   session.atomically(() => {
     for (const kept of publishes) {
       restore(publisher.incoming, kept);
-      const outcome = publisher.publish(kept.mandatory, channel) & 3;
-      if (outcome === PUBLISH_PENDING) waits = true;
-      else if (outcome !== PUBLISH_DONE) refused = true;
+      const outcome = publisher.publish(kept.mandatory, channel);
+      if ((outcome & PUBLISH_APART) !== 0) apart = true;
+      if ((outcome & 3) === PUBLISH_PENDING) waits = true;
+      else if ((outcome & 3) !== PUBLISH_DONE) refused = true;
     }
     for (const { tag, multiple, kind } of settlements) {
       if (kind === "accept") ledger.accept(tag, multiple);
@@ -73,13 +75,26 @@ function perform(channel: Channel, transaction: Transaction, publisher: Publishe
     }
   });
   transaction.reset();
-  if (refused) throw new AmqpError("PRECONDITION_FAILED", "partial tx completion");
+  if (refused) throw partial();
   if (!waits) {
     channel.reply(false, "tx.commit-ok", {});
     return;
   }
   const place = channel.gate.hold();
-  session.whenCommitted({ committed: () => place.complete(() => channel.send("tx.commit-ok", {})) });
+  session.whenCommitted({
+    committed: (_batch, lost) => {
+      if (!lost || !apart) place.complete(() => channel.send("tx.commit-ok", {}));
+      else {
+        place.complete(() => {});
+        channel.link.failed(channel.number, TX_COMMIT, partial());
+      }
+    },
+  });
+}
+
+/** A queue or a stream did not take what the others did. */
+function partial(): AmqpError {
+  return new AmqpError("PRECONDITION_FAILED", "partial tx completion");
 }
 
 export function txRollback(channel: Channel): void {

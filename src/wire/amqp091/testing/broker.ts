@@ -279,7 +279,7 @@ export class FakeSession implements Session {
     const waiters = this.waiters;
     this.waiters = [];
     const batch = this.batch++;
-    for (const waiter of waiters) waiter.committed(batch);
+    for (const waiter of waiters) waiter.committed(batch, false);
   }
 
   atomically(work: () => void): void {

@@ -1,4 +1,4 @@
-import { CLUSTER_RESOURCE, type OffsetWaiter, type PartitionHandle } from "../../../broker/index.ts";
+import { CLUSTER_RESOURCE, isKept, type OffsetWaiter, type PartitionHandle } from "../../../broker/index.ts";
 import { defineHandler, type Peer } from "../api.ts";
 import type { Request } from "../codec/api.ts";
 import { CODES } from "../errors.ts";
@@ -41,7 +41,7 @@ async function end(peer: Peer, marker: Marker, topic: string, index: number): Pr
   if (known !== undefined && producerEpoch < known.epoch) return CODES.INVALID_PRODUCER_EPOCH;
   const offset = partition.endTransaction(producerId, producerEpoch, transactionResult, coordinatorEpoch);
   await durable(partition, offset);
-  return CODES.NONE;
+  return isKept(partition, offset) ? CODES.NONE : CODES.KAFKA_STORAGE_ERROR;
 }
 
 function durable(partition: PartitionHandle, offset: number): Promise<void> {

@@ -183,15 +183,22 @@ export class FetchWork implements OffsetWaiter, Task {
     if (this.goesOn()) return;
     const targets = incremental ? scope.targets.filter((target) => target.changed) : scope.targets;
     const throttle = throttleOf(call.node);
+    const pauseMs = throttle.idle ? 0 : throttle.spend("consumer_byte_rate", call, recordBytes(targets));
     call.answer(
       encodeFetchAnswer({
         version: call.version,
-        throttleTimeMs: throttle.idle ? 0 : throttle.spend("consumer_byte_rate", call, recordBytes(targets)),
+        throttleTimeMs: Math.max(pauseMs, call.charge()),
         sessionId: session?.id ?? 0,
         targets,
         stable: this.isolation === "stable",
       }),
     );
+    const { counters } = call.node.context.broker;
+    for (const { slice, offset } of targets) {
+      if (slice === null || slice.bytes === 0) continue;
+      counters.streamRecordsRead += slice.nextOffset - offset;
+      counters.streamBytesRead += slice.bytes;
+    }
     if (session !== null) {
       for (const target of targets) target.told();
       rotate(session, targets);

@@ -174,6 +174,9 @@ export class ShareFetchWork implements LeaseWaiter, Task {
   private finish(): void {
     if (this.over || this.taking) return;
     this.stop();
+    const { counters } = this.call.node.context.broker;
+    counters.streamRecordsRead += this.records;
+    counters.streamBytesRead += this.bytes;
     const answer = this.answer();
     this.call.peer.session.shares.durable(() => this.call.answer(answer));
   }

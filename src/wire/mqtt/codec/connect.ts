@@ -1,4 +1,5 @@
 import { MqttError, malformed, protocolError, REASON } from "../reasons.ts";
+import { isTopicName } from "../topic.ts";
 import { CONNECT, LEVEL_3_1, LEVEL_3_1_1, LEVEL_5 } from "./packet.ts";
 import { type Properties, readProperties, WILL } from "./properties.ts";
 import type { Reader } from "./reader.ts";
@@ -77,7 +78,8 @@ export function readConnect(reader: Reader, level: number, bridge: boolean): Con
 function readWill(reader: Reader, level: number, qos: number, retain: boolean): Will {
   const properties = level === LEVEL_5 ? readProperties(reader, WILL) : NONE;
   const topic = reader.text();
-  if (topic === "" || /[+#]/.test(topic)) {
+  const name = Buffer.from(topic);
+  if (!isTopicName(name, 0, name.length)) {
     throw new MqttError(REASON.topicNameInvalid, `'${topic}' is no topic name`);
   }
   const { responseTopic } = properties;

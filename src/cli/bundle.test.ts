@@ -1,0 +1,57 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { loadBundle } from "./bundle.ts";
+
+let directory: string;
+const file = () => join(directory, "program.cjs");
+const cache = () => join(directory, "program.cache");
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "polymq-bundle-"));
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(directory, { recursive: true });
+});
+
+function build(id: string, exitCode: number): void {
+  const text = `exports.run = async () => ${exitCode};`;
+  writeFileSync(file(), `// ${id}\n(function (exports, require, module, __filename) {\n${text}\n})\n`);
+}
+
+/** Starts, and lives long enough for its code to be kept. */
+async function life(): Promise<number | undefined> {
+  const program = loadBundle(file(), cache());
+  vi.runAllTimers();
+  return program?.run([], {});
+}
+
+test("without a bundle there is none", () => expect(loadBundle(file(), cache())).toBeNull());
+
+test("compiled code is kept once", async () => {
+  build("a", 7);
+  expect(await life()).toBe(7);
+  const kept = statSync(cache()).ino;
+  expect(await life()).toBe(7);
+  expect(statSync(cache()).ino).toBe(kept);
+});
+
+test("another build of the same length does not run the old one's code", async () => {
+  build("a", 7);
+  await life();
+  build("b", 8);
+  expect(await life()).toBe(8);
+  expect(readFileSync(cache(), "latin1").startsWith("// b ")).toBe(true);
+});
+
+test("a cache that is cut short, and one that cannot be written, cost speed and nothing else", async () => {
+  build("a", 7);
+  await life();
+  truncateSync(cache(), 200);
+  expect(await life()).toBe(7);
+  expect(loadBundle(file(), join(directory, "missing", "cache"))).not.toBeNull();
+  vi.runAllTimers();
+});
