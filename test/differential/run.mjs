@@ -1,7 +1,7 @@
-// Compares PolyMQ with a rabbitmq-server, script by script.
+// Compares PolyMQ with a rabbitmq-server: random scripts, and conversations written by hand.
 // usage: node test/differential/run.mjs [--runs N] [--seed N] [--self]
 //   --self   the oracle against itself: tells how repeatable the comparison is
-// RABBITMQ_URL names a running oracle; otherwise the installed rabbitmq-server is started.
+// RABBITMQ_URL and RABBITMQ_STOMP_URL name a running oracle; otherwise the installed rabbitmq-server is started.
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { startRabbitmq } from "../support/rabbitmq.mjs";
@@ -10,11 +10,12 @@ const { values } = parseArgs({
   options: { runs: { type: "string", default: "200" }, seed: { type: "string" }, self: { type: "boolean" } },
 });
 const oracle = process.env.RABBITMQ_URL
-  ? { url: process.env.RABBITMQ_URL, stop() {} }
-  : await startRabbitmq();
+  ? { url: process.env.RABBITMQ_URL, stompUrl: process.env.RABBITMQ_STOMP_URL, stop() {} }
+  : await startRabbitmq({ stomp: true });
 const env = { ...process.env, RABBITMQ_URL: oracle.url, DIFF_RUNS: values.runs };
+if (oracle.stompUrl) env.RABBITMQ_STOMP_URL = oracle.stompUrl;
 if (values.seed) env.DIFF_SEED = values.seed;
-if (values.self) env.AMQP_URL = oracle.url;
+if (values.self) Object.assign(env, { AMQP_URL: oracle.url, STOMP_URL: oracle.stompUrl });
 const { status } = spawnSync("npx", ["vitest", "run", "test/differential"], { env, stdio: "inherit" });
 await oracle.stop();
 process.exit(status ?? 1);

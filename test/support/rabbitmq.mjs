@@ -31,9 +31,10 @@ export async function freePort() {
   return port;
 }
 
-function configFiles(dir, port) {
+function configFiles(dir, port, stompPort) {
   const conf = [
     `listeners.tcp.local = 127.0.0.1:${port}`,
+    ...(stompPort === null ? [] : [`stomp.listeners.tcp.local = 127.0.0.1:${stompPort}`]),
     "log.console = true",
     "log.console.level = error",
     "log.file = false",
@@ -41,7 +42,8 @@ function configFiles(dir, port) {
     "vm_memory_high_watermark.absolute = 2GB",
   ];
   writeFileSync(join(dir, "rabbitmq.conf"), `${conf.join("\n")}\n`);
-  writeFileSync(join(dir, "enabled_plugins"), "[rabbitmq_consistent_hash_exchange].\n");
+  const plugins = ["rabbitmq_consistent_hash_exchange", ...(stompPort === null ? [] : ["rabbitmq_stomp"])];
+  writeFileSync(join(dir, "enabled_plugins"), `[${plugins}].\n`);
 }
 
 function environment(dir, port, distPort) {
@@ -90,13 +92,17 @@ async function boot(binary, env) {
   return { child, exited };
 }
 
-/** Starts rabbitmq-server and resolves once it accepts connections. It can be killed and started again. */
-export async function startRabbitmq() {
+/**
+ * Starts rabbitmq-server, with its STOMP plugin when asked to, and resolves once it accepts connections. It
+ * can be killed and started again.
+ */
+export async function startRabbitmq({ stomp = false } = {}) {
   const binary = rabbitmqBinary();
   if (!binary) throw new Error("rabbitmq-server is not installed (Debian: apt-get install rabbitmq-server)");
   const dir = mkdtempSync(join(tmpdir(), "polymq-oracle-"));
   const [port, distPort] = [await freePort(), await freePort()];
-  configFiles(dir, port);
+  const stompPort = stomp ? await freePort() : null;
+  configFiles(dir, port, stompPort);
   const env = environment(dir, port, distPort);
   let running = await boot(binary, env);
   const end = async (signal) => {
@@ -106,6 +112,7 @@ export async function startRabbitmq() {
   };
   return {
     url: `amqp://guest:guest@127.0.0.1:${port}`,
+    stompUrl: stompPort === null ? undefined : `stomp://127.0.0.1:${stompPort}`,
     kill9: () => end("SIGKILL"),
     start: async () => {
       running = await boot(binary, env);
@@ -127,8 +134,8 @@ export function rabbitmqVersion() {
 
 // `node test/support/rabbitmq.mjs` keeps one running and prints its URL: handy while writing tests.
 if (process.argv[1] && import.meta.url.endsWith(process.argv[1].split("/").pop())) {
-  const broker = await startRabbitmq();
-  console.log(`RABBITMQ_URL=${broker.url}`);
+  const broker = await startRabbitmq({ stomp: true });
+  console.log(`RABBITMQ_URL=${broker.url} RABBITMQ_STOMP_URL=${broker.stompUrl}`);
   for (const signal of ["SIGINT", "SIGTERM"])
     process.once(signal, () => broker.stop().then(() => process.exit(0)));
 }

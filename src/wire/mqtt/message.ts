@@ -1,7 +1,8 @@
 import type { Incoming } from "../../broker/index.ts";
 import { asBuffer, ORIGIN_MQTT, readU32 } from "../../message/record.ts";
-import type { Table } from "../../message/values.ts";
+import { stringOf, type Table } from "../../message/values.ts";
 import { readU16, varintBytes, writeU16, writeVarint } from "./codec/packet.ts";
+import { MqttError, REASON } from "./reasons.ts";
 
 /**
  * Native bytes of a message that came in by MQTT. Properties and payload stand as they were sent, so that
@@ -136,7 +137,7 @@ export class IncomingMessage implements Incoming {
   persistent = false;
   readonly priority = 0;
   expirationMs = -1;
-  readonly delayMs = 0;
+  delayMs = 0;
   retain = false;
   readonly copies = null;
   readonly blindCopies = null;
@@ -164,6 +165,18 @@ export function userProperties(content: Content): Table | null {
     table.set(textAt(bytes, at), { type: "string", value: textAt(bytes, valueAt) });
   });
   return table.size === 0 ? null : table;
+}
+
+const DELAY_PROPERTY = "x-delay";
+const DELAY_MS_MAX = 0xffffffff;
+
+/** What the user property x-delay asks for in ms; 0 without it. @throws MqttError no such delay */
+export function delayOf(message: IncomingMessage): number {
+  const text = stringOf(message.headers()?.get(DELAY_PROPERTY));
+  if (text === undefined) return 0;
+  const delayMs = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (delayMs <= DELAY_MS_MAX) return delayMs;
+  throw new MqttError(REASON.implementationSpecific, `malformed ${DELAY_PROPERTY}: '${text}'`);
 }
 
 export function correlationText(content: Content): string | null {

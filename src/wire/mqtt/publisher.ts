@@ -3,7 +3,7 @@ import { SEND_PUBACK, SEND_PUBCOMP, SEND_PUBREC } from "./acks.ts";
 import { LEVEL_5 } from "./codec/packet.ts";
 import { PublishHead } from "./codec/publish.ts";
 import type { Link } from "./link.ts";
-import { FLAG_EXPIRY, FLAG_RETAIN, IncomingMessage, nativeBytes } from "./message.ts";
+import { delayOf, FLAG_EXPIRY, FLAG_RETAIN, IncomingMessage, nativeBytes } from "./message.ts";
 import { fromBroker, MqttError, protocolError, REASON } from "./reasons.ts";
 import { type Topic, Topics } from "./topics.ts";
 
@@ -122,6 +122,8 @@ export class Publisher {
     incoming.expirationMs = head.expirySeconds < 0 ? -1 : head.expirySeconds * 1000;
     if (head.alias === 0 && !link.session.filters.marksOwn) this.inPlace(bytes, bodyAt, end);
     else this.assembled(bytes, end, topic);
+    // Read only where it can act: on the way of nearly all messages nothing delays.
+    incoming.delayMs = topic.route.delaying ? delayOf(incoming) : 0;
     return link.broker.publish(topic.route, incoming);
   }
 

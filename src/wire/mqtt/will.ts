@@ -3,7 +3,7 @@ import type { Logger } from "../../base/logger.ts";
 import type { Session } from "../../broker/index.ts";
 import type { Will } from "./codec/connect.ts";
 import { propertyBlock } from "./codec/properties.ts";
-import { IncomingMessage, nativeBytes } from "./message.ts";
+import { delayOf, IncomingMessage, nativeBytes } from "./message.ts";
 import { MqttError } from "./reasons.ts";
 import { Topics } from "./topics.ts";
 
@@ -35,6 +35,7 @@ export function publishWill(broker: Session, clientId: string, will: Will, logge
     message.persistent = qos > 0;
     message.retain = retain && !topic.direct;
     message.expirationMs = messageExpiry === undefined ? -1 : messageExpiry * 1000;
+    message.delayMs = topic.route.delaying ? delayOf(message) : 0;
     broker.publish(topic.route, message);
   } catch (error) {
     if (!(error instanceof BrokerError) && !(error instanceof MqttError)) throw error;

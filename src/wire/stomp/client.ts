@@ -227,7 +227,10 @@ export class Client implements Link, CommitWaiter {
     const derived = version === 0 && destination !== undefined ? `Q_${destination}` : undefined;
     const id = frame.get("id", version) ?? derived;
     if (id === undefined)
-      throw new StompError("Missing header", "UNSUBSCRIBE must include a 'destination' or 'id' header");
+      throw new StompError(
+        "Missing destination or id",
+        "UNSUBSCRIBE must include a 'destination' or 'id' header",
+      );
     this.subscriptions.unsubscribe(frame, id);
     this.acknowledge(frame);
   }
@@ -390,10 +393,19 @@ export class Client implements Link, CommitWaiter {
   private required(frame: Frame, name: string): string {
     const value = frame.get(name, this.version);
     if (value === undefined)
-      throw new StompError("Missing header", `Header '${name}' is required by ${frame.command}`);
+      throw new StompError(
+        MISSING[name] ?? "Missing header",
+        `Header '${name}' is required by ${frame.command}`,
+      );
     return value;
   }
 }
+
+/** RabbitMQ's words. */
+const MISSING: Readonly<Record<string, string>> = {
+  destination: "Missing destination",
+  transaction: "Missing transaction",
+};
 
 function settleNow({ ledger, tag, multiple, accept, requeue }: KeptSettlement): void {
   if (accept) ledger.accept(tag, multiple);

@@ -167,8 +167,11 @@ export class StompConnection implements ConnectionHandler, FrameConsumer {
       ["server", this.dialect === "activemq" ? "ActiveMQ/5.18.3" : `${product}/${version}`],
       ["session", sessionId],
     ];
-    if (this.version > 0) headers.push(["heart-beat", `${this.sendEveryMs},${this.expectEveryMs}`]);
-    headers.push(["version", VERSION_NAMES[this.version]]);
+    // Also to 1.0, as RabbitMQ does: who does not know it does not look.
+    headers.push(
+      ["heart-beat", `${this.sendEveryMs},${this.expectEveryMs}`],
+      ["version", VERSION_NAMES[this.version]],
+    );
     writeFrame(this.transport.outbox, this.version, "CONNECTED", headers, "");
   }
 

@@ -22,6 +22,13 @@ export const TOPIC_EXCHANGE = "amq.topic";
 /** The destination makes no sense. `message` is for the client. */
 export class DestinationError extends Error {
   override readonly name = "DestinationError";
+  /** RabbitMQ's words: of a kind that nobody knows, or not as its kind should be. */
+  readonly title: string;
+
+  constructor(message: string, title = "Invalid destination") {
+    super(message);
+    this.title = title;
+  }
 }
 
 /** One destination, or the parts of a composite one. @throws DestinationError */
@@ -29,11 +36,22 @@ export function parseDestination(text: string, dialect: Dialect): Destination[] 
   return dialect === "rabbitmq" ? [rabbitmq(text)] : text.split(",").map((part) => activemq(part.trim()));
 }
 
+const KINDS: ReadonlySet<string> = new Set([
+  "queue",
+  "topic",
+  "exchange",
+  "amq",
+  "temp-queue",
+  "reply-queue",
+]);
+
 /** RabbitMQ's destinations: https://www.rabbitmq.com/docs/stomp#d. Names are percent-encoded. */
 function rabbitmq(text: string): Destination {
   const parts = text.split("/");
   const [before, first = "", ...rest] = parts;
-  if (before !== "") throw invalid(text);
+  if (text !== "" && (before !== "" || !KINDS.has(first))) {
+    throw new DestinationError(`'${text}' is not a valid destination`, "Unknown destination");
+  }
   if (first === "amq" && rest[0] === "queue" && rest.length >= 2) {
     return { kind: "existing-queue", name: name(rest.slice(1).join("/"), text) };
   }

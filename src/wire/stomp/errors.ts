@@ -57,7 +57,7 @@ const TITLES: Readonly<Record<ErrorCode, string>> = {
 export function toStompError(thrown: unknown): StompError | null {
   if (thrown instanceof StompError) return thrown;
   if (thrown instanceof FrameError) return new StompError("Invalid frame", thrown.message);
-  if (thrown instanceof DestinationError) return new StompError("Unknown destination", thrown.message);
+  if (thrown instanceof DestinationError) return new StompError(thrown.title, thrown.message);
   if (thrown instanceof BrokerError) return new StompError(TITLES[thrown.code], thrown.message);
   return null;
 }

@@ -71,7 +71,14 @@ export class StompIncoming implements Incoming {
       }
       const start = frame.nameAt(i);
       const end = frame.valueEnd(i);
-      if (this.plain) this.plain = isPlain(frame.bytes, start, end, frame.nameEnd(i));
+      if (!isPlain(frame.bytes, start, end, frame.nameEnd(i))) {
+        this.plain = false;
+        if (version !== 0) {
+          // Escapes are looked into now: who sent a wrong one is told, not who is to receive it.
+          writer.header(frame.headerName(i, version), frame.value(i, version), version);
+          continue;
+        }
+      }
       writer.raw(frame.bytes, start, end);
       writer.octet(0x0a);
     }

@@ -111,7 +111,7 @@ export class Subscriptions {
     } else if (name !== undefined) session.queueDelete(this.sources.activemqName(name), false, false);
     else {
       const detail = `UNSUBSCRIBE must refer to an existing subscription. Subscription to '${id}' not found.`;
-      throw new StompError("Subscription not found", detail);
+      throw new StompError("No subscription found", detail);
     }
   }
 
@@ -136,6 +136,8 @@ export class Subscriptions {
   /** What an ACK or NACK with this message id settles. @throws StompError */
   settlement(id: string, accept: boolean, requeue: boolean): KeptSettlement {
     const named = parseMessageId(id, this.link.sessionId);
+    if (named === null && !/^T_.*@@.*@@\d+$/s.test(id))
+      throw new StompError("Invalid header", `${JSON.stringify(id)} is no message's id`);
     const key = named?.subscription ?? "";
     const subscription = this.active.get(key) ?? this.ended.get(key);
     if (named === null || subscription === undefined)

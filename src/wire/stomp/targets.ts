@@ -69,6 +69,10 @@ export class Targets {
   }
 
   private target(destination: Destination): SendTarget {
+    // RabbitMQ's temporary queues are for answers, which come to the name that their sender was told.
+    if (this.dialect === "rabbitmq" && destination.kind === "temporary") {
+      throw new DestinationError(`'/temp-queue/${destination.name}' is only valid in reply-to`);
+    }
     const own = this.own.address(destination);
     const [exchange, key] =
       own !== null ? [own.exchange, own.key] : publishAddress(destination, this.dialect);

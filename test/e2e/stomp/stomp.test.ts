@@ -169,6 +169,32 @@ describe("acknowledgement", () => {
     expect([a, aAgain, b]).toEqual(["a", "a", "b"]);
   });
 
+  test("a header with an unknown escape is refused, and no subscriber of any version gets it", async () => {
+    const queue = `/queue/${fresh()}`;
+    const old = await client({ "accept-version": "1.0" });
+    old.send("SUBSCRIBE", { destination: queue, receipt: "s" });
+    await old.next();
+    const stomp = await client();
+    stomp.raw(`SEND\ndestination:${queue}\nx:a\\tb\nreceipt:r\n\nbad\0`);
+    expect((await stomp.next()).headers).toMatchObject({ message: "Invalid frame", "receipt-id": "r" });
+    await stomp.ended;
+    const other = await client();
+    await other.ask("SEND", { destination: queue, y: "c:d\\\\" }, "good");
+    const { body, headers } = await old.next();
+    expect([`${body}`, headers.y]).toEqual(["good", "c:d\\"]);
+  });
+
+  test("a colon in a value reaches 1.1 and 1.2 escaped, 1.0 as it is", async () => {
+    const topic = `/topic/${fresh()}`;
+    const heard: (string | undefined)[] = [];
+    const clients = await Promise.all(["1.0", "1.1", "1.2"].map((v) => client({ "accept-version": v })));
+    for (const stomp of clients) await stomp.ask("SUBSCRIBE", { id: "1", destination: topic });
+    const sender = await client();
+    await sender.ask("SEND", { destination: topic, x: "a:b" });
+    for (const stomp of clients) heard.push((await stomp.next()).headers.x);
+    expect(heard).toEqual(["a:b", "a\\cb", "a\\cb"]);
+  });
+
   test("of what is not open is refused", async () => {
     const stomp = await client();
     stomp.send("ACK", { id: "T_x@@session@@1", receipt: "r" });
