@@ -41,7 +41,8 @@ export class Consumer {
     if (this.cancelled || !this.sink.writable) return false;
     if (this.noAck) return true;
     if (this.prefetch !== 0 && this.unsettled >= this.prefetch) return false;
-    return this.ledger.prefetchMax === 0 || this.ledger.unsettled < this.ledger.prefetchMax;
+    const { prefetchMax } = this.ledger;
+    return prefetchMax === 0 || this.ledger.unsettled - this.ledger.gotten < prefetchMax;
   }
 
   /** The sink is writable again. */

@@ -17,6 +17,11 @@ export interface Holder {
   unsettled: number;
 }
 
+/** A queue holds what was fetched from it without a consumer. */
+function isSingleGet(holder: Holder): boolean {
+  return (holder.queue as unknown) === holder;
+}
+
 interface LedgerConsumer {
   readonly queue: SettleTarget;
   cancel(): void;
@@ -46,6 +51,8 @@ export class Ledger {
   /** Unsettled deliveries over all its consumers at most; 0 = unlimited. */
   prefetchMax = 0;
   unsettled = 0;
+  /** Of these, what was fetched one by one: no consumer has it, so it fills no consumer's prefetch. */
+  gotten = 0;
   /** Tag of the last delivery, also of those that need no settling. */
   lastTag = 0;
   /** Oldest tag in the ring that may be unsettled. */
@@ -95,6 +102,7 @@ export class Ledger {
     this.holders[index] = holder;
     if (nowMs >= 0) this.time(index, nowMs);
     this.unsettled++;
+    if (isSingleGet(holder)) this.gotten++;
     holder.unsettled++;
     return tag;
   }
@@ -242,6 +250,7 @@ export class Ledger {
     const holder = this.holderOf(tag);
     holder.unsettled--;
     this.unsettled--;
+    if (isSingleGet(holder)) this.gotten--;
     if (tag < this.head) this.dropStraggler(tag);
     else {
       this.clear(tag);

@@ -1,4 +1,4 @@
-// Compares PolyMQ with a rabbitmq-server, script by script.
+// Compares PolyMQ with a rabbitmq-server: random scripts, and conversations written by hand.
 // usage: node test/differential/run.mjs [--runs N] [--seed N] [--self]
 //   --self   the oracle against itself: tells how repeatable the comparison is
 // RABBITMQ_URL and RABBITMQ_STOMP_URL name a running oracle; otherwise the installed rabbitmq-server is started.

@@ -71,6 +71,7 @@ export const QUEUE_VARIANTS: {
   { durable: true, arguments: { "x-queue-type": "quorum", "x-single-active-consumer": true } },
   { durable: true, exclusive: true, arguments: { "x-queue-type": "quorum" } },
   { arguments: { "x-queue-type": "quorum" } },
+  { durable: true, arguments: { "x-queue-type": "quorum", "x-max-priority": 3 } },
   { durable: true, arguments: { "x-max-length": -1 } },
   { durable: true, arguments: { "x-dead-letter-routing-key": "alone" } },
 ];
@@ -206,6 +207,7 @@ const operation = fc.oneof(
 ) as fc.Arbitrary<Operation>;
 const quorumOperation = fc.oneof(
   { weight: 3, arbitrary: declareQueue(quorum) },
+  { weight: 1, arbitrary: declareQueue(classic) },
   ...common,
 ) as fc.Arbitrary<Operation>;
 

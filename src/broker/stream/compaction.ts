@@ -42,7 +42,7 @@ import type { CleanedChunk } from "./cleaned-chunk.ts";
 import type { StreamContext } from "./context.ts";
 import { KeyMap } from "./key-map.ts";
 import type { PartitionLog } from "./partition-log.ts";
-import { readLog } from "./partition-reader.ts";
+import { readLogOnce } from "./partition-reader.ts";
 import type { Run } from "./runs.ts";
 import type { Piece, StreamConfig } from "./types.ts";
 
@@ -135,7 +135,7 @@ export class Compaction {
   private async findNewest(): Promise<number> {
     const { start, end } = this.dirt;
     for (let at = start; at < end; ) {
-      const slice = await readLog(this.context, this.partition, at, end, STEP_BYTES);
+      const slice = await readLogOnce(this.context, this.partition, at, end, STEP_BYTES);
       for (const { bytes, start: from, end: to } of slice.batches()) {
         const base = readI64(bytes, from + BASE_OFFSET_AT);
         const more = readI32(bytes, from + COUNT_AT);
@@ -175,7 +175,7 @@ export class Compaction {
   private async cleanRun(from: number, to: number): Promise<number> {
     let chunk = this.partition.openChunk(from);
     for (let at = from; at < to; ) {
-      const slice = await readLog(this.context, this.partition, at, to, STEP_BYTES);
+      const slice = await readLogOnce(this.context, this.partition, at, to, STEP_BYTES);
       for (const batch of slice.batches()) this.cleanBatch(batch, chunk);
       const next = slice.nextOffset;
       slice.release();

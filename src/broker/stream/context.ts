@@ -4,6 +4,7 @@ import type { Durability, Engine } from "../../engine/engine.ts";
 import { RecordCursor } from "../../message/record-cursor.ts";
 import { RecordWriter } from "../../message/record-writer.ts";
 import { Counters } from "../stats.ts";
+import { ColdChunks } from "./cold-chunks.ts";
 import { RecordsHead } from "./heads.ts";
 import { Portion } from "./portion.ts";
 import { ReadBuffers } from "./read-buffers.ts";
@@ -57,6 +58,7 @@ export class StreamContext {
   readonly counters: Counters;
   readonly cache: TailCache;
   readonly buffers = new ReadBuffers();
+  readonly chunks: ColdChunks;
   readonly head = new RecordsHead();
   readonly result = new MutableAppendResult();
   readonly cursor = new RecordCursor();
@@ -70,6 +72,7 @@ export class StreamContext {
     this.producerExpiryMs = options.producerExpiryMs;
     this.counters = options.counters ?? new Counters();
     this.cache = cache;
+    this.chunks = new ColdChunks(this.buffers, () => options.clock.monotonic());
   }
 
   takePortion(): Portion {

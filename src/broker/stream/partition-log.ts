@@ -72,6 +72,8 @@ export class PartitionLog implements LogSource, HeadVisitor {
   readonly tail = new Tail();
   readonly producers = new Producers();
   readonly transactions = new Transactions();
+  /** How often cleaning has put something in the place of what was there. */
+  replacements = 0;
   /** Set when storage takes no more. */
   failure: Error | null = null;
   log: Log | null = null;
@@ -144,6 +146,7 @@ export class PartitionLog implements LogSource, HeadVisitor {
   async discard(): Promise<void> {
     this.closed = true;
     this.failure = new Error("the stream was deleted");
+    this.context.chunks.forget(this.runs);
     await this.opening;
     this.lose();
   }
@@ -311,6 +314,8 @@ export class PartitionLog implements LogSource, HeadVisitor {
 
   /** Readers find the new batches from here on. */
   private enterCleaned(chunk: CleanedChunk, to: number, position: number): void {
+    this.replacements++;
+    this.context.chunks.forget(this.runs);
     if (to <= this.startOffset) return;
     this.runs.cover(chunk.from, to);
     this.tail.forgetBefore(to);

@@ -1,6 +1,6 @@
 /** Memory for reads from disk, used again. What is not given back is the collector's. */
 const BUFFER_BYTES = (1 << 20) + (320 << 10);
-const KEPT_MAX = 8;
+const KEPT_MAX = 4;
 
 export class ReadBuffers {
   private readonly free: Uint8Array[] = [];

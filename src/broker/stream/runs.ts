@@ -71,8 +71,11 @@ export class Run {
     this.maxTimestampOffset = maxTimestampOffset;
   }
 
-  /** Position of a section at or before the one that holds `offset`. */
-  positionOf(offset: number): number {
+  /**
+   * A section at or before the one that holds `offset`: its position, and how many bytes behind it, about and at most,
+   * the batch that is wanted begins.
+   */
+  sectionOf(offset: number, leadMax: number): { readonly position: number; readonly lead: number } {
     let low = 0;
     let high = this.count - 1;
     while (low < high) {
@@ -80,7 +83,10 @@ export class Run {
       if ((this.entries[middle * FIELDS] as number) <= offset) low = middle;
       else high = middle - 1;
     }
-    return this.entries[low * FIELDS + 1] as number;
+    const position = this.entries[low * FIELDS + 1] as number;
+    if (low === this.count - 1) return { position, lead: leadMax };
+    const next = this.entries[(low + 1) * FIELDS + 1] as number;
+    return { position, lead: Math.min(leadMax, Math.max(0, next - position)) };
   }
 
   /** What comes next does not lie directly behind what came last. */

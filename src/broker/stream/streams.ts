@@ -188,6 +188,7 @@ export class Streams {
   /** What is not urgent: old runs, producers that have gone, and cleaning. */
   private sweep(): void {
     const nowMs = this.context.clock.now();
+    this.context.chunks.sweep();
     let dirtiest: Partition | null = null;
     let dirtiestBytes = 0;
     for (const { partitions } of this.byId.values()) {

@@ -1,7 +1,15 @@
 import { parseAgeMs } from "../../base/age.ts";
 import { parseDurationMs } from "../../base/clock.ts";
+import { BrokerError } from "../../base/errors.ts";
 import type { QueueOptions, RetryPolicy } from "../../broker/index.ts";
-import { integerOf, isInteger, stringOf, type Table, type TypedValue } from "../../message/values.ts";
+import {
+  integerOf,
+  isInteger,
+  stringOf,
+  type Table,
+  type TypedValue,
+  valuesEqual,
+} from "../../message/values.ts";
 import { binaryTerm, typeName } from "./erlang.ts";
 import { AmqpError } from "./errors.ts";
 
@@ -38,11 +46,23 @@ function nonNegative(typed: TypedValue, site: Site, max = Number.MAX_SAFE_INTEGE
   return value;
 }
 
-function text(typed: TypedValue, site: Site, expected = "expected a string"): string {
+/** Lengths beyond what a number can count here are all the same: none ever gets there. */
+function length(typed: TypedValue, site: Site): number {
+  const huge = typed.type === "int64" && BigInt(typed.value as number | bigint) > Number.MAX_SAFE_INTEGER;
+  return huge ? Number.MAX_SAFE_INTEGER : nonNegative(typed, site);
+}
+
+function text(typed: TypedValue, site: Site): string {
   const value = stringOf(typed);
-  if (value === undefined) throw invalid(site, `{unacceptable_type,"${expected}"}`);
+  if (value === undefined) throw invalid(site, `{unacceptable_type,${typeName(typed)}}`);
   return value;
 }
+
+function positive(typed: TypedValue, site: Site): void {
+  if (nonNegative(typed, site) === 0) throw invalid(site, "{value_zero,0}");
+}
+
+const LEADER_LOCATORS = ["client-local", "balanced", "random", "least-leaders"];
 
 function oneOf<T extends string>(typed: TypedValue, site: Site, values: readonly T[], term: string): T {
   const value = text(typed, site) as T;
@@ -50,11 +70,11 @@ function oneOf<T extends string>(typed: TypedValue, site: Site, values: readonly
   return value;
 }
 
-type Reading = (options: Options, typed: TypedValue, site: Site) => void;
-type Types = "both" | "classic" | "quorum" | "stream" | "not-stream";
+type Reading = (options: Options, typed: TypedValue, site: Site, args: Table) => void;
+type Types = "both" | "classic" | "quorum" | "stream" | "not-stream" | "replicated";
 
-/** x-argument -> queue types that know it, and what it sets. */
-const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
+/** x-argument -> queue types that know it, and what it sets; in the order in which RabbitMQ judges them. */
+const ARGUMENTS: Readonly<Record<string, Known>> = {
   "x-queue-type": ["both", () => {}],
   "x-expires": [
     "not-stream",
@@ -73,13 +93,14 @@ const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
   "x-dead-letter-exchange": [
     "not-stream",
     (options, typed, site) => {
-      options.deadLetterExchange = text(typed, site, "expected a string (valid exchange name)");
+      options.deadLetterExchange = exchangeName(typed, site);
     },
   ],
   "x-dead-letter-routing-key": [
     "not-stream",
-    (options, typed, site) => {
+    (options, typed, site, args) => {
       options.deadLetterRoutingKey = text(typed, site);
+      if (!args.has("x-dead-letter-exchange")) throw invalid(site, "routing_key_but_no_dlx_defined");
     },
   ],
   "x-dead-letter-strategy": [
@@ -91,13 +112,13 @@ const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
   "x-max-length": [
     "not-stream",
     (options, typed, site) => {
-      options.lengthMax = nonNegative(typed, site);
+      options.lengthMax = length(typed, site);
     },
   ],
   "x-max-length-bytes": [
     "both",
     (options, typed, site) => {
-      options.lengthBytesMax = nonNegative(typed, site);
+      options.lengthBytesMax = length(typed, site);
     },
   ],
   "x-overflow": [
@@ -110,7 +131,7 @@ const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
   "x-single-active-consumer": [
     "not-stream",
     (options, typed, site) => {
-      if (typed.type !== "bool") throw invalid(site, '{unacceptable_type,"expected boolean"}');
+      if (typed.type !== "bool") throw invalid(site, `{unacceptable_type,${typeName(typed)}}`);
       options.singleActiveConsumer = typed.value as boolean;
     },
   ],
@@ -126,14 +147,23 @@ const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
   "x-queue-mode": [
     "classic",
     (_options, typed, site) => {
-      oneOf(typed, site, ["default", "lazy"], "invalid_queue_mode");
+      oneOf(typed, site, ["default", "lazy"], `"unsupported queue mode '${typed.value}'"`);
     },
   ],
-  "x-queue-version": ["classic", (_options, typed, site) => void nonNegative(typed, site)],
+  "x-queue-version": [
+    "classic",
+    (_options, typed, site) => {
+      const value = nonNegative(typed, site);
+      if (value !== 1 && value !== 2) throw invalid(site, `"unsupported queue version '${value}'"`);
+    },
+  ],
   "x-queue-master-locator": ["classic", (_options, typed, site) => void text(typed, site)],
-  "x-queue-leader-locator": ["both", (_options, typed, site) => void text(typed, site)],
+  "x-queue-leader-locator": [
+    "replicated",
+    (_options, typed, site) => void oneOf(typed, site, LEADER_LOCATORS, "invalid_queue_locator_arg"),
+  ],
   "x-delivery-limit": ["quorum", deliveryLimit],
-  "x-quorum-initial-group-size": ["quorum", (_options, typed, site) => void nonNegative(typed, site)],
+  "x-quorum-initial-group-size": ["quorum", (_options, typed, site) => positive(typed, site)],
   "x-max-in-memory-length": ["quorum", (_options, typed, site) => void nonNegative(typed, site)],
   "x-max-in-memory-bytes": ["quorum", (_options, typed, site) => void nonNegative(typed, site)],
   "x-max-age": [
@@ -163,12 +193,7 @@ const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
       if (value < 16 || value > 255) throw invalid(site, `{value_not_allowed,${value}}`);
     },
   ],
-  "x-initial-cluster-size": [
-    "stream",
-    (_options, typed, site) => {
-      if (nonNegative(typed, site) === 0) throw invalid(site, "{value_zero,0}");
-    },
-  ],
+  "x-initial-cluster-size": ["stream", (_options, typed, site) => positive(typed, site)],
   // What follows is ours.
   "x-consumer-timeout": [
     "not-stream",
@@ -198,6 +223,40 @@ const ARGUMENTS: Readonly<Record<string, readonly [Types, Reading]>> = {
   ],
 };
 
+type Known = readonly [Types, Reading];
+const READINGS = Object.entries(ARGUMENTS);
+
+function otherType(key: string, queue: string, namespace: string, type: QueueType): AmqpError {
+  const named = `queue '${queue}' in vhost '${namespace}'`;
+  return new AmqpError(
+    "PRECONDITION_FAILED",
+    `invalid arg '${key}' for ${named} of queue type rabbit_${type}_queue`,
+  );
+}
+
+function exchangeName(typed: TypedValue, { queue, namespace, key }: Site): string {
+  const name = stringOf(typed);
+  if (name !== undefined) return name;
+  const place = `in queue '${queue}' in vhost '${namespace}'`;
+  throw new AmqpError("PRECONDITION_FAILED", `invalid type '${typeName(typed)}' for arg '${key}' ${place}`);
+}
+
+/** @throws AmqpError 406 */
+export function consumeArguments(queue: string, namespace: string, args: Table, type: string): number {
+  const site = (key: string): Site => ({ queue, namespace, key });
+  const priority = args.get("x-priority");
+  if (priority !== undefined && !isInteger(priority)) {
+    throw invalid(site("x-priority"), `"expected integer, got ${typeName(priority)}"`);
+  }
+  if (type !== "classic") return integerOf(priority) ?? 0;
+  const failover = args.get("x-cancel-on-ha-failover");
+  if (failover !== undefined && failover.type !== "bool") {
+    throw invalid(site("x-cancel-on-ha-failover"), `{unacceptable_type,${typeName(failover)}}`);
+  }
+  if (args.has("x-stream-offset")) throw otherType("x-stream-offset", queue, namespace, type);
+  return integerOf(priority) ?? 0;
+}
+
 /** -1 means unlimited; any other negative number is an error. */
 function deliveryLimit(options: Options, typed: TypedValue, site: Site): void {
   if (integerOf(typed) === -1) options.deliveryLimit = -1;
@@ -217,7 +276,8 @@ function queueType(args: Table, queue: string, namespace: string): QueueType | u
 
 function knows(types: Types, type: QueueType): boolean {
   if (types === "both") return true;
-  return types === "not-stream" ? type !== "stream" : types === type;
+  if (types === "not-stream") return type !== "stream";
+  return types === "replicated" ? type !== "classic" : types === type;
 }
 
 /**
@@ -234,24 +294,82 @@ export function queueOptions(queue: string, namespace: string, args: Table): Que
   const declared = queueType(args, queue, namespace);
   if (declared !== undefined) options.type = declared;
   const type = declared ?? "classic";
-  for (const [key, typed] of args) {
-    const entry = Object.hasOwn(ARGUMENTS, key) ? ARGUMENTS[key] : undefined;
-    if (entry === undefined) continue;
-    if (!knows(entry[0], type)) {
-      throw new AmqpError(
-        "PRECONDITION_FAILED",
-        `invalid arg '${key}' for queue '${queue}' in vhost '${namespace}' of queue type rabbit_${type}_queue`,
-      );
-    }
-    entry[1](options, typed, { queue, namespace, key });
+  const exchange = args.get("x-dead-letter-exchange");
+  if (exchange !== undefined) exchangeName(exchange, { queue, namespace, key: "x-dead-letter-exchange" });
+  for (const [key, [types, read]] of READINGS) {
+    const typed = args.get(key);
+    if (typed !== undefined && knows(types, type)) read(options, typed, { queue, namespace, key }, args);
   }
-  const site = { queue, namespace, key: "x-dead-letter-routing-key" };
-  if (options.deadLetterRoutingKey !== undefined && options.deadLetterExchange === undefined) {
-    throw invalid(site, "routing_key_but_no_dlx_defined");
+  for (const key of args.keys()) {
+    if (!Object.hasOwn(ARGUMENTS, key) || knows((ARGUMENTS[key] as Known)[0], type)) continue;
+    throw otherType(key, queue, namespace, type);
   }
   const retry = retryPolicy(args, queue, namespace);
   if (retry !== undefined) options.retry = retry;
   return options;
+}
+
+const OURS = ["x-queue-order", "x-retry-attempts", "x-retry-backoff", "x-consumer-timeout", "x-durability"];
+/** What is compared when a queue is declared again: what its type knows, in RabbitMQ's order; it names the first. */
+const COMPARED: Readonly<Record<QueueType, readonly string[]>> = {
+  classic: [
+    "x-expires",
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-overflow",
+    "x-queue-mode",
+    "x-queue-version",
+    "x-single-active-consumer",
+    "x-queue-type",
+    "x-queue-master-locator",
+    ...OURS,
+  ],
+  quorum: [
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-expires",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
+    "x-overflow",
+    "x-single-active-consumer",
+    "x-queue-type",
+    "x-quorum-initial-group-size",
+    "x-delivery-limit",
+    "x-message-ttl",
+    "x-queue-leader-locator",
+    ...OURS,
+  ],
+  stream: [
+    "x-max-length-bytes",
+    "x-queue-type",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-initial-cluster-size",
+    "x-queue-leader-locator",
+    "x-partitions",
+    "x-durability",
+  ],
+};
+
+const CLASSIC: TypedValue = { type: "string", value: "classic" };
+
+/** A queue is declared again: with the arguments that it has? @throws BrokerError inequivalent */
+export function checkSameArguments(name: string, namespace: string, received: Table, current: Table): void {
+  for (const option of COMPARED[queueType(current, name, namespace) ?? "classic"]) {
+    const implied = option === "x-queue-type" ? CLASSIC : undefined;
+    const [now, then] = [received.get(option), current.get(option)];
+    const [a, b] = [now ?? implied, then ?? implied];
+    if (a === b || (a !== undefined && b !== undefined && valuesEqual(a, b))) continue;
+    const detail = { kind: "queue", name, namespace, option, received: now, current: then };
+    throw new BrokerError("inequivalent", "inequivalent argument", detail);
+  }
 }
 
 const RETRY_DEFAULTS: RetryPolicy = {

@@ -304,8 +304,8 @@ describe("errors", () => {
     [
       "method of the server",
       methodFrame(1, "queue.delete-ok", { messageCount: 0 }),
-      540,
-      "NOT_IMPLEMENTED - unimplemented method",
+      503,
+      "COMMAND_INVALID - unimplemented method",
     ],
     [
       "broken arguments",

@@ -40,7 +40,7 @@ function textTerm(text: string): string {
   return binaryTerm(Buffer.from(text));
 }
 
-function valueTerm({ type, value }: TypedValue): string {
+export function valueTerm({ type, value }: TypedValue): string {
   switch (type) {
     case "string":
       return textTerm(value as string);

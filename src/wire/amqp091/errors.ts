@@ -1,7 +1,7 @@
 import { BrokerError, type ErrorCode, type ErrorDetail } from "../../base/errors.ts";
 import type { Table, TypedValue } from "../../message/values.ts";
 import { REPLY_CODES } from "./codec/methods.ts";
-import { argumentText, bareText } from "./erlang.ts";
+import { argumentText, bareText, typeName, valueTerm } from "./erlang.ts";
 
 export type ReplyName = keyof typeof REPLY_CODES;
 
@@ -122,6 +122,26 @@ function locked(detail: ErrorDetail, scope: ErrorScope): string {
   return `cannot obtain exclusive access to locked ${named("queue", detail, scope)}. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`;
 }
 
+/** RabbitMQ has words of its own for the two arguments that name something to other parts of it. */
+const argumentInvalid: Mapping[1] = (detail, scope, message) => {
+  const { argument } = detail;
+  if (argument === undefined || detail.name === undefined) return message;
+  const typed = scope.received?.get(`${argument}`);
+  const name = named("queue", detail, scope);
+  if (typed !== undefined && argument === "alternate-exchange") {
+    return `invalid type '${typeName(typed)}' for arg '${argument}' in ${name}`;
+  }
+  if (typed !== undefined && argument === "x-match") return matchInvalid(typed);
+  return `invalid arg '${OPTION_NAMES[`${argument}`] ?? argument}' for ${name}: ${detail.reason ?? message}`;
+};
+
+function matchInvalid(typed: TypedValue): string {
+  const term = valueTerm(typed);
+  return typed.type === "string"
+    ? `Invalid x-match field value ${term}; expected all, any, all-with-x, or any-with-x`
+    : `Invalid x-match field type ${typeName(typed)} (value ${term}); expected longstr`;
+}
+
 const reason: Mapping[1] = (detail, _scope, message) => `${detail.reason ?? message}`;
 const asIs: Mapping[1] = (_detail, _scope, message) => message;
 
@@ -154,13 +174,7 @@ const MAPPINGS: Readonly<Record<ErrorCode, Mapping>> = {
   // As RabbitMQ up to 4.2, which client libraries' own tests rely on; later releases close the channel only.
   "exchange-type-unknown": ["COMMAND_INVALID", (d) => `unknown exchange type '${d.type ?? d.name ?? ""}'`],
   inequivalent: ["PRECONDITION_FAILED", inequivalent],
-  "argument-invalid": [
-    "PRECONDITION_FAILED",
-    (d, s, message) =>
-      d.argument === undefined || d.name === undefined
-        ? message
-        : `invalid arg '${OPTION_NAMES[`${d.argument}`] ?? d.argument}' for ${named("queue", d, s)}: ${d.reason ?? message}`,
-  ],
+  "argument-invalid": ["PRECONDITION_FAILED", argumentInvalid],
   "queue-locked": ["RESOURCE_LOCKED", locked],
   "queue-exclusive-use": ["ACCESS_REFUSED", (d, s) => `${named("queue", d, s)} in exclusive use`],
   "queue-in-use": ["PRECONDITION_FAILED", (d, s) => `${named("queue", d, s)} in use`],

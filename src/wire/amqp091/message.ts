@@ -177,11 +177,15 @@ function unacceptable(header: string, typed: TypedValue): AmqpError {
   return new AmqpError("PRECONDITION_FAILED", `invalid message: ${reason}`);
 }
 
+const PLUS = 0x2b;
+
 /** Decimal milliseconds as a short string. @throws AmqpError 406 in RabbitMQ's words */
 function parseExpiration(bytes: Uint8Array, at: number): number {
   const length = bytes[at] as number;
   let value = 0;
-  for (let i = 1; i <= length; i++) {
+  // RabbitMQ reads a sign, too.
+  const first = length > 1 && bytes[at + 1] === PLUS ? 2 : 1;
+  for (let i = first; i <= length; i++) {
     const digit = (bytes[at + i] as number) - 0x30;
     if (digit < 0 || digit > 9) throw badExpiration(bytes, at);
     value = value * 10 + digit;
@@ -197,7 +201,7 @@ function badExpiration(bytes: Uint8Array, at: number): AmqpError {
   if (match !== null) {
     if (match[2] !== "") term = `{leftover_string,"${match[2]}"}`;
     else if (Number(match[1]) < 0) term = `{value_negative,${match[1]}}`;
-    else term = `{value_too_big,${match[1]}}`;
+    else term = `{value_too_large,${match[1]}}`;
   }
   return new AmqpError("PRECONDITION_FAILED", `invalid expiration '${text}': ${term}`);
 }

@@ -70,6 +70,9 @@ export type Ending = "await-close-ok" | "discard" | "done";
 
 const control = new Writer();
 
+/** Errors whose texts quote the arguments that a method carried. */
+const ABOUT_ARGUMENTS: ReadonlySet<string> = new Set(["inequivalent", "argument-invalid"]);
+
 /** A connection that is open: frames in, channels, confirms and flow control. */
 export class OpenConnection implements Link, CommitWaiter {
   readonly kind = "open";
@@ -229,7 +232,9 @@ export class OpenConnection implements Link, CommitWaiter {
     const payloadAt = at + FRAME_HEAD_BYTES;
     const known =
       type === FRAME_METHOD || type === FRAME_HEADER || type === FRAME_BODY || type === FRAME_HEARTBEAT;
-    if (!known || (type === FRAME_METHOD && end - payloadAt < 4)) {
+    const odd =
+      (type === FRAME_METHOD && end - payloadAt < 4) || (type === FRAME_HEARTBEAT && end > payloadAt);
+    if (!known || odd) {
       this.fail(new AmqpError("FRAME_ERROR", `${frameText(bytes, at, end)}: unknown_frame`));
       return;
     }
@@ -341,14 +346,14 @@ export class OpenConnection implements Link, CommitWaiter {
   private raise(channel: Channel, thrown: unknown, id: number, args?: Record<string, unknown>): void {
     const error = this.translate(thrown, args);
     if (error.soft) channel.fail(error, id >>> 16, id & 0xffff);
-    else this.fail(error, error.reply === "UNEXPECTED_FRAME" ? 0 : id);
+    else this.fail(error, id);
   }
 
   private translate(thrown: unknown, args?: Record<string, unknown>): AmqpError {
     if (thrown instanceof MalformedError) return new AmqpError("SYNTAX_ERROR", thrown.message);
     const { user, namespace } = this.session;
     let scope: ErrorScope = { user, namespace };
-    if (thrown instanceof BrokerError && thrown.code === "inequivalent") {
+    if (thrown instanceof BrokerError && ABOUT_ARGUMENTS.has(thrown.code)) {
       const kind = args?.queue === undefined ? "exchange" : "queue";
       const current = this.session.declaredArguments(kind, `${args?.[kind]}`);
       scope = { user, namespace, received: args?.arguments as Table | undefined, current };

@@ -192,6 +192,7 @@ export class Publisher {
     const claimed = message.shortstrAt(message.userIdAt);
     const { user, tags } = this.link.principal;
     if (claimed === user || tags.includes("impersonator")) return;
+    this.routes.find(message.bytes, message.routingStart, message.routingEnd);
     throw new AmqpError(
       "PRECONDITION_FAILED",
       `user_id property set to '${claimed}' but authenticated user was '${user}'`,

@@ -13,6 +13,8 @@ const writer = new Writer();
 export interface AnswerSource {
   readonly peer: Peer;
   readonly outbox: Outbox;
+  /** See `Call.charge`. */
+  charge(call: PendingCall): number;
   /** A handler failed in a way that its API has no answer for. */
   failed(error: unknown): void;
   /** Something went wrong that should not; the client is told so, and no more. */
@@ -30,6 +32,9 @@ export class PendingCall implements Call<AnyApi> {
   readonly request: unknown;
   /** What to send when all before it have been sent; null: not known yet. */
   encoded: Uint8Array | null = null;
+  /** Monotonic, ms: since when the broker's time counts; 0: it does not, or has been counted. */
+  startedMs = 0;
+  throttleMs = 0;
   private readonly answers: Answers;
 
   constructor(
@@ -54,6 +59,10 @@ export class PendingCall implements Call<AnyApi> {
 
   get node(): KafkaNode {
     return this.peer.node;
+  }
+
+  charge(): number {
+    return this.answers.source.charge(this);
   }
 
   answer(answer: Answer<AnyApi>): void {
@@ -103,7 +112,7 @@ export class Answers {
     writer.int32(0);
     const { api } = call.served;
     writeResponseHeader(writer, api, call.version, call.correlationId);
-    if (!isRaw(answer)) api.response(call.version).write(writer, answer);
+    if (!isRaw(answer)) api.response(call.version).write(writer, throttled(answer, call.charge()));
     const size = writer.length + (raw?.rawBytes ?? 0);
     writer.buffer.writeInt32BE(size - 4, 0);
     const target: ByteTarget = head ? this.source.outbox : new Gathered(size);
@@ -160,6 +169,13 @@ export class Answers {
 
 function isRaw(answer: Answer<AnyApi>): answer is RawAnswer {
   return "rawBytes" in answer;
+}
+
+/** Whoever has to pause is told; answers may be shared, so this one is a copy. */
+function throttled<T extends object>(answer: T, throttleMs: number): T {
+  if (throttleMs === 0) return answer;
+  const { throttleTimeMs = 0 } = answer as { throttleTimeMs?: number };
+  return { ...answer, throttleTimeMs: Math.max(throttleTimeMs, throttleMs) };
 }
 
 /** An answer that is ready before its turn. */

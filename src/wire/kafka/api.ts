@@ -55,6 +55,8 @@ export interface Call<T = Api> {
   readonly clientId: string | null;
   readonly peer: Peer;
   readonly node: KafkaNode;
+  /** For how many ms the client has to pause for the broker's time that this took so far: raw answers say so themselves. */
+  charge(): number;
   /** For LATER: once. Nothing happens if the connection has gone meanwhile. */
   answer(answer: Answer<T>): void;
   /** For LATER: answers as if `handle` had thrown this. */

@@ -209,14 +209,14 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     answers.expect(call);
     if (answers.length > PENDING_MAX) this.heldForAnswers ??= this.hold();
     let outcome: Outcome<AnyApi>;
-    const startedMs = this.throttle.idle ? 0 : performance.now();
+    if (!this.throttle.idle) call.startedMs = performance.now();
     try {
       outcome = served.handler.handle(request as never, call);
     } catch (error) {
       answers.fail(call, error);
       return;
     } finally {
-      if (startedMs > 0) this.throttle.spend("request_percentage", call, performance.now() - startedMs);
+      this.charge(call);
     }
     if (outcome === LATER) return;
     if (outcome === NO_ANSWER) answers.settle(call);
@@ -226,6 +226,15 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
         (error: unknown) => answers.fail(call, error),
       );
     else answers.answer(call, outcome);
+  }
+
+  charge(call: PendingCall): number {
+    const { startedMs } = call;
+    if (startedMs > 0) {
+      call.startedMs = 0;
+      call.throttleMs = this.throttle.spend("request_percentage", call, performance.now() - startedMs);
+    }
+    return call.throttleMs;
   }
 
   /** Kafka hangs up, but for ApiVersions itself, which tells the client what it may ask with (KIP-511). */

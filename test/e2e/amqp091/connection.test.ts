@@ -198,10 +198,28 @@ describe("hard errors", () => {
       raw.send("basic.publish", 1, { routingKey: "q" });
       raw.send("queue.declare", 1, { exclusive: true });
     });
-    expect([interrupted.replyCode, interrupted.replyText]).toEqual([
-      505,
-      "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead",
+    expect(interrupted).toEqual({
+      replyCode: 505,
+      replyText:
+        "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead",
+      classId: 60,
+      methodId: 40,
+    });
+  });
+
+  test("a heartbeat that says something", async () => {
+    const { replyCode, replyText } = await closeAfter((raw) => raw.sendFrame(8, 0, Buffer.from("x")));
+    expect([replyCode, replyText]).toEqual([
+      501,
+      'FRAME_ERROR - type 8, all octets = <<"x">>: unknown_frame',
     ]);
+  });
+
+  test("a method that only a broker sends", async () => {
+    for (const name of ["queue.declare-ok", "channel.flow-ok"]) {
+      const close = await closeAfter((raw) => raw.send(name, 1));
+      expect([close.replyCode, close.replyText]).toEqual([503, "COMMAND_INVALID - unimplemented method"]);
+    }
   });
 
   test("a method that does not exist", async () => {

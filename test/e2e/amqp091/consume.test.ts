@@ -125,7 +125,6 @@ describe("prefetch", () => {
     const publisher = await client.confirmChannel();
     const queue = await client.queue(publisher);
     const channel = await client.channel();
-    // In this order: to RabbitMQ a per-consumer qos also lifts the channel's limit.
     await channel.prefetch(2, false);
     await channel.prefetch(3, true);
     const [first, second] = [await consume(channel, queue), await consume(channel, queue)];
@@ -135,6 +134,51 @@ describe("prefetch", () => {
     expect((await publisher.checkQueue(queue)).messageCount).toBe(3);
     channel.ackAll();
     await eventually(() => first.messages.length + second.messages.length === 6);
+  });
+
+  test("a limit per consumer lifts the channel's, also for consumers that are there", async ({ client }) => {
+    const publisher = await client.confirmChannel();
+    const queue = await client.queue(publisher);
+    const channel = await client.channel();
+    await channel.prefetch(1, true);
+    const inbox = await consume(channel, queue);
+    await publishAll(publisher, queue, ["1", "2", "3"]);
+    await inbox.count(1);
+    await channel.prefetch(1, false);
+    // RabbitMQ looks at the queue again when something happens to it.
+    channel.ack(inbox.messages[0]!);
+    await inbox.count(3);
+  });
+
+  test("a message that was fetched takes no consumer's place", async ({ client }) => {
+    const channel = await client.confirmChannel();
+    const queue = await client.queue(channel);
+    await publishAll(channel, queue, ["1", "2", "3", "4"]);
+    await channel.prefetch(1, true);
+    const held = await getOne(channel, queue, {});
+    const inbox = await consume(channel, queue);
+    expect((await inbox.count(1))[0]!.content.toString()).toBe("2");
+    channel.ack(held);
+    await barrier(channel);
+    expect(inbox.messages.length).toBe(1);
+    channel.ack(inbox.messages[0]!);
+    await inbox.count(2);
+  });
+
+  test("arguments of a consumer are checked", async ({ client }) => {
+    const queue = await client.queue(await client.channel());
+    const refused = async (args: object) =>
+      (await client.errorOf((ch) => ch.consume(queue, () => {}, { arguments: args }))).text;
+    const named = `for queue '${queue}' in vhost '/'`;
+    expect(await refused({ "x-priority": "5" })).toBe(
+      `PRECONDITION_FAILED - invalid arg 'x-priority' ${named}: "expected integer, got longstr"`,
+    );
+    expect(await refused({ "x-cancel-on-ha-failover": 1 })).toBe(
+      `PRECONDITION_FAILED - invalid arg 'x-cancel-on-ha-failover' ${named}: {unacceptable_type,byte}`,
+    );
+    expect(await refused({ "x-stream-offset": "first" })).toBe(
+      `PRECONDITION_FAILED - invalid arg 'x-stream-offset' ${named} of queue type rabbit_classic_queue`,
+    );
   });
 
   test("auto-acknowledging consumers and gets ignore it", async ({ client }) => {

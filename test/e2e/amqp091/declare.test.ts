@@ -128,9 +128,50 @@ describe("queues", () => {
     expect(await refused({ "x-overflow": "sideways" })).toBe(`${invalid("x-overflow")}invalid_overflow`);
     expect(await refused({ "x-max-priority": 256 })).toContain("invalid arg 'x-max-priority'");
     expect(await refused({ "x-queue-type": "triangle" })).toContain("x-queue-type");
-    expect(await refused({ "x-single-active-consumer": "yes" })).toContain(
-      "invalid arg 'x-single-active-consumer'",
+    expect(await refused({ "x-single-active-consumer": "yes" })).toBe(
+      `${invalid("x-single-active-consumer")}{unacceptable_type,longstr}`,
     );
+    expect(await refused({ "x-queue-mode": "eager" })).toBe(
+      `${invalid("x-queue-mode")}"unsupported queue mode 'eager'"`,
+    );
+    expect(await refused({ "x-queue-version": 3 })).toBe(
+      `${invalid("x-queue-version")}"unsupported queue version '3'"`,
+    );
+    expect(await refused({ "x-dead-letter-exchange": 1 })).toBe(
+      `${PRECONDITION}invalid type 'byte' for arg 'x-dead-letter-exchange' in queue 'Q' in vhost '/'`,
+    );
+    expect(await refused({ "x-queue-leader-locator": "balanced" })).toContain("rabbit_classic_queue");
+    // Several that are wrong: always the same one first, whatever the client's order.
+    expect(await refused({ "x-delivery-limit": 1, "x-max-priority": -1, "x-message-ttl": "a" })).toBe(
+      `${invalid("x-message-ttl")}"expected integer, got longstr"`,
+    );
+  });
+
+  test("lengths may be as large as a number can be", async ({ client }) => {
+    const channel = await client.channel();
+    const length = { "!": "int64", value: 2 ** 62 };
+    await client.queue(channel, { arguments: { "x-max-length": length, "x-max-length-bytes": length } });
+  });
+
+  test("only what the queue's own type knows is compared, and nothing judged", async ({ client }) => {
+    const channel = await client.channel();
+    const lazy = { "x-queue-mode": "lazy", "x-max-length": 5 };
+    const queue = await client.queue(channel, { arguments: lazy });
+    const again = (args: object) => client.errorOf((ch) => ch.assertQueue(queue, { arguments: args }));
+    expect((await again({ "x-max-length": 5 })).text).toContain("inequivalent arg 'x-queue-mode' for queue");
+    expect((await again({ ...lazy, "x-max-length": "5" })).text).toContain("received '5' but current is '5'");
+    await channel.assertQueue(queue, { arguments: { ...lazy, "x-delivery-limit": 2 } });
+    await channel.assertQueue(queue, { arguments: { ...lazy, "x-queue-type": "classic" } });
+    const quorum = await client.queue(channel, { durable: true, arguments: { "x-queue-type": "quorum" } });
+    const other = await client.errorOf((ch) => ch.assertQueue(quorum, { durable: true, maxPriority: 3 }));
+    expect(other.text).toBe(
+      `${PRECONDITION}inequivalent arg 'x-queue-type' for queue '${quorum}' in vhost '/': received none but current is the value 'quorum' of type 'longstr'`,
+    );
+    await channel.assertQueue(quorum, {
+      durable: true,
+      maxPriority: 3,
+      arguments: { "x-queue-type": "quorum" },
+    });
   });
 
   test("reserved names and foreign exclusive queues are refused", async ({ client }) => {

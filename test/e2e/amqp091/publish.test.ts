@@ -141,6 +141,17 @@ describe("mandatory and confirms", () => {
       expect(error).toMatchObject({ code: 406, scope: "channel", classId: 60, methodId: 40 });
       expect(error.text).toContain(`PRECONDITION_FAILED - invalid expiration '${expiration}': `);
     }
+    const tooLong = await client.errorOf((ch) =>
+      ch.publish("", "q", Buffer.from("x"), { expiration: "315360000001" }),
+    );
+    expect(tooLong.text).toContain("{value_too_large,315360000001}");
+  });
+
+  test("an expiration may have a sign", async ({ client }) => {
+    const channel = await client.confirmChannel();
+    const queue = await client.queue(channel);
+    channel.sendToQueue(queue, Buffer.from("x"), { expiration: "+600000" });
+    expect((await getOne(channel, queue)).properties.expiration).toBe("+600000");
   });
 });
 
@@ -157,6 +168,10 @@ describe("user-id", () => {
       text: "PRECONDITION_FAILED - user_id property set to 'somebody' but authenticated user was 'guest'",
       scope: "channel",
     });
+    const nowhere = fresh("nowhere");
+    expect(
+      await client.errorOf((ch) => ch.publish(nowhere, "k", Buffer.from("x"), { userId: "somebody" })),
+    ).toMatchObject({ code: 404 });
   });
 });
 

@@ -2,14 +2,14 @@ import { randomBytes } from "node:crypto";
 import { copyBytes } from "../../../base/copy-bytes.ts";
 import type { ConsumeOptions, Delivery } from "../../../broker/index.ts";
 import { RecordView } from "../../../message/record.ts";
-import { integerOf, isInteger, type Table } from "../../../message/values.ts";
+import type { Table } from "../../../message/values.ts";
+import { consumeArguments } from "../arguments.ts";
 import type { Channel } from "../channel.ts";
 import { FRAME_END, FRAME_HEAD_BYTES, FRAME_METHOD, writeFrameHead } from "../codec/frame.ts";
 import type { MethodArguments } from "../codec/method.ts";
 import { Writer } from "../codec/writer.ts";
 import { AmqpConsumer } from "../consumer.ts";
 import { sendRecord } from "../content.ts";
-import { typeName } from "../erlang.ts";
 import { AmqpError } from "../errors.ts";
 import { writeRouting } from "../long-key.ts";
 import { REPLY_TO_NAME } from "../publisher.ts";
@@ -24,10 +24,10 @@ export function basicQos(channel: Channel, args: MethodArguments<"basic.qos">): 
   if (args.prefetchSize !== 0) {
     throw new AmqpError("NOT_IMPLEMENTED", `prefetch_size!=0 (${args.prefetchSize})`);
   }
-  if (args.global) {
-    channel.ledger.prefetchMax = args.prefetchCount;
-    channel.resumeConsumers();
-  } else channel.prefetch = args.prefetchCount;
+  if (!args.global) channel.prefetch = args.prefetchCount;
+  // A limit for each consumer that follows lifts the channel's, as RabbitMQ has it.
+  channel.ledger.prefetchMax = args.global ? args.prefetchCount : 0;
+  channel.resumeConsumers();
   channel.reply(false, "basic.qos-ok", {});
 }
 
@@ -40,7 +40,9 @@ export function basicConsume(channel: Channel, args: MethodArguments<"basic.cons
   if (asked === REPLY_TO_NAME) openReplies(channel, tag, args.noAck);
   const queue = channel.replyConsumer?.tag === tag ? channel.replyConsumer.queue : channel.queueName(asked);
   const { session, link } = channel;
-  const counts = isQuorum(session.declaredArguments("queue", queue));
+  const declared = session.declaredArguments("queue", queue);
+  const counts = isQuorum(declared);
+  const type = declared === null ? "none" : `${declared.get("x-queue-type")?.value ?? "classic"}`;
   checkStreamConsumer(channel, queue, args.noAck);
   const sink = new AmqpConsumer(
     link,
@@ -56,7 +58,7 @@ export function basicConsume(channel: Channel, args: MethodArguments<"basic.cons
     noAck: args.noAck,
     // RabbitMQ's quorum queues take no notice of the flag: single active consumer is their way to be alone.
     exclusive: args.exclusive && !counts,
-    priority: consumerPriority(args.arguments, queue, session.namespace),
+    priority: consumeArguments(queue, session.namespace, args.arguments, type),
     prefetch: channel.prefetch,
     arguments: args.arguments,
   };
@@ -66,16 +68,6 @@ export function basicConsume(channel: Channel, args: MethodArguments<"basic.cons
     if (!args.noWait) channel.send("basic.consume-ok", { consumerTag: tag });
     sink.announce();
   });
-}
-
-function consumerPriority(args: Table, queue: string, namespace: string): number {
-  const typed = args.get("x-priority");
-  if (typed === undefined) return 0;
-  if (isInteger(typed)) return integerOf(typed) ?? 0;
-  throw new AmqpError(
-    "PRECONDITION_FAILED",
-    `invalid arg 'x-priority' for queue '${queue}' in vhost '${namespace}': "expected integer, got ${typeName(typed)}"`,
-  );
 }
 
 /** Direct reply-to: a queue that nobody declared, for the replies to this channel's requests. */

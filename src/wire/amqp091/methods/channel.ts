@@ -27,5 +27,5 @@ export function accessRequest(channel: Channel): void {
 }
 
 export function unimplemented(): void {
-  throw new AmqpError("NOT_IMPLEMENTED", "unimplemented method");
+  throw new AmqpError("COMMAND_INVALID", "unimplemented method");
 }

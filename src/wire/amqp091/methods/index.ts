@@ -28,7 +28,6 @@ type Handler<N extends MethodName> = (
 const HANDLERS: { readonly [N in MethodName]?: Handler<N> } = {
   "channel.open": channelOpen,
   "channel.flow": channelFlow,
-  "channel.flow-ok": () => {},
   "channel.close": channelClose,
   "access.request": accessRequest,
   "exchange.declare": exchangeDeclare,

@@ -1,5 +1,6 @@
 import { BrokerError } from "../../../base/errors.ts";
-import { checkLastingFlags, queueOptions } from "../arguments.ts";
+import type { QueueOptions } from "../../../broker/index.ts";
+import { checkLastingFlags, checkSameArguments, queueOptions } from "../arguments.ts";
 import type { Channel } from "../channel.ts";
 import type { MethodArguments } from "../codec/method.ts";
 import { AmqpError } from "../errors.ts";
@@ -25,26 +26,20 @@ export function queueDeclare(channel: Channel, args: MethodArguments<"queue.decl
     return;
   }
   const { durable, exclusive, autoDelete } = args;
-  const options = optionsOf(channel, name, args);
-  if (options.type === "quorum" || options.type === "stream") {
-    if (name === "") {
-      throw new AmqpError(
-        "PRECONDITION_FAILED",
-        `Cannot declare a server-named queue for type rabbit_${options.type}_queue`,
-      );
-    }
-    // One that exists is compared first: the error then is what differs.
-    const exists = channel.session.declaredArguments("queue", name) !== null;
-    if (!exists) checkLastingFlags(name, channel.session.namespace, args);
-  }
+  const current = name === "" ? null : channel.session.declaredArguments("queue", name);
+  const table = current ?? args.arguments;
+  const options = queueOptions(name, channel.session.namespace, table);
+  if (current === null) checkType(channel, name, options.type, args);
   const counts = channel.session.queueDeclare({
     name,
     durable,
     exclusive,
     autoDelete,
     options,
-    arguments: args.arguments,
+    arguments: table,
   });
+  // Compared last, and only compared: nobody judges the arguments of a queue that is there.
+  if (current !== null) checkSameArguments(name, channel.session.namespace, args.arguments, current);
   channel.lastQueue = counts.name;
   channel.replyDurable(args.noWait, "queue.declare-ok", {
     queue: counts.name,
@@ -53,46 +48,18 @@ export function queueDeclare(channel: Channel, args: MethodArguments<"queue.decl
   });
 }
 
-/** RabbitMQ names the first of these that differs. */
-const COMPARED = [
-  "x-expires",
-  "x-message-ttl",
-  "x-dead-letter-exchange",
-  "x-dead-letter-routing-key",
-  "x-max-length",
-  "x-max-length-bytes",
-  "x-max-priority",
-  "x-overflow",
-  "x-single-active-consumer",
-  "x-queue-type",
-  "x-max-age",
-  "x-stream-max-segment-size-bytes",
-  "x-partitions",
-];
-
-/** A queue that exists is compared before the arguments are judged: what differs is the error then. */
-function optionsOf(
+function checkType(
   channel: Channel,
   name: string,
+  type: QueueOptions["type"],
   args: MethodArguments<"queue.declare">,
-): ReturnType<typeof queueOptions> {
-  const { session } = channel;
-  try {
-    return queueOptions(name, session.namespace, args.arguments);
-  } catch (error) {
-    const current = name === "" ? null : session.declaredArguments("queue", name);
-    if (current === null) throw error;
-    const { durable, exclusive, autoDelete } = args;
-    const options = queueOptions(name, session.namespace, current);
-    session.queueDeclare({ name, durable, exclusive, autoDelete, options, arguments: current });
-    for (const option of COMPARED) {
-      const [received, there] = [args.arguments.get(option), current.get(option)];
-      if (received?.value === there?.value) continue;
-      const detail = { kind: "queue", name, namespace: session.namespace, option, received, current: there };
-      throw new BrokerError("inequivalent", "inequivalent argument", detail);
-    }
-    throw error;
+): void {
+  if (type !== "quorum" && type !== "stream") return;
+  if (name === "") {
+    const text = `Cannot declare a server-named queue for type rabbit_${type}_queue`;
+    throw new AmqpError("PRECONDITION_FAILED", text);
   }
+  checkLastingFlags(name, channel.session.namespace, args);
 }
 
 /** A declare of a direct reply-to name only asks whether the requester is still there. */

@@ -183,10 +183,11 @@ export class FetchWork implements OffsetWaiter, Task {
     if (this.goesOn()) return;
     const targets = incremental ? scope.targets.filter((target) => target.changed) : scope.targets;
     const throttle = throttleOf(call.node);
+    const pauseMs = throttle.idle ? 0 : throttle.spend("consumer_byte_rate", call, recordBytes(targets));
     call.answer(
       encodeFetchAnswer({
         version: call.version,
-        throttleTimeMs: throttle.idle ? 0 : throttle.spend("consumer_byte_rate", call, recordBytes(targets)),
+        throttleTimeMs: Math.max(pauseMs, call.charge()),
         sessionId: session?.id ?? 0,
         targets,
         stable: this.isolation === "stable",
