@@ -319,8 +319,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     }
     const slot = this.order.pop();
     this.leaveReady(slot);
-    // What has expired behind it is not counted in the answer; RabbitMQ's quorum queues look only afterwards.
-    if (this.declaration.options.type !== "quorum") this.expireHead();
+    // What has expired behind it goes now, so that the count which the answer carries is right.
+    this.expireHead();
     if (this.context.store.resident(slot)) {
       this.gotten(slot, noAck, ledger, done);
       return;
@@ -343,7 +343,6 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     delivery.tag = noAck ? ledger.passed() : ledger.enter(slot, this, this.deadline());
     done(delivery, this.readyCount);
     if (noAck) this.settle(slot);
-    this.expireHead();
   }
 
   private deadline(): number {
