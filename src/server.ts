@@ -100,6 +100,7 @@ export class Server {
       groups: {
         offsetRetentionMs: settings.groupOffsetRetention,
         initialDelayMs: settings.groupInitialDelay,
+        sessionTimeoutMsMin: settings.groupSessionTimeoutMin,
         membersMax: settings.groupMembersMax,
       },
       transactions: { timeoutMsMax: settings.transactionTimeoutMax },

@@ -17,6 +17,12 @@ export const GROUP_OPTIONS = {
     default: "100ms",
     help: "how long a new group waits for more members before it divides its work, again with each that comes",
   }),
+  groupSessionTimeoutMin: option({
+    file: "groups.session-timeout-min",
+    type: duration(1, 30 * 60_000),
+    default: "6s",
+    help: "shortest session timeout that a member of a group may ask for",
+  }),
   groupMembersMax: option({
     file: "groups.members-max",
     type: integer(1, 1_000_000),

@@ -260,14 +260,6 @@ public class AdminCheck {
             alter(admin, all, op("log.retention.ms", "", AlterConfigOp.OpType.DELETE));
             same("604800000", config(admin, plain, "retention.ms").value());
         });
-        check("configurations of groups are set and told", () -> {
-            ConfigResource group = new ConfigResource(ConfigResource.Type.GROUP, "group." + RUN);
-            alter(admin, group, op("consumer.session.timeout.ms", "50000", AlterConfigOp.OpType.SET));
-            same("50000", config(admin, group, "consumer.session.timeout.ms").value());
-            same("5000", config(admin, group, "consumer.heartbeat.interval.ms").value());
-            that(admin.listConfigResources(Set.of(ConfigResource.Type.GROUP), new ListConfigResourcesOptions()).all().get().contains(group), group);
-            fails(InvalidConfigurationException.class, () -> alter(admin, group, op("consumer.session.timeout.ms", "10", AlterConfigOp.OpType.SET)));
-        });
     }
 
     static void cluster(Admin admin) {
@@ -311,7 +303,7 @@ public class AdminCheck {
             }
         });
         AclBinding write = acl(ResourceType.TOPIC, t, PatternType.LITERAL, user, AclOperation.WRITE, AclPermissionType.ALLOW);
-        AclBinding read = acl(ResourceType.TOPIC, "users.", PatternType.PREFIXED, user, AclOperation.READ, AclPermissionType.ALLOW);
+        AclBinding read = acl(ResourceType.TOPIC, "users." + RUN, PatternType.PREFIXED, user, AclOperation.READ, AclPermissionType.ALLOW);
         AclBinding group = acl(ResourceType.GROUP, "*", PatternType.LITERAL, user, AclOperation.READ, AclPermissionType.ALLOW);
         AclBinding deny = acl(ResourceType.TOPIC, t, PatternType.LITERAL, user, AclOperation.WRITE, AclPermissionType.DENY);
         check("access rules are created and found", () -> {

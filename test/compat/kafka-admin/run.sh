@@ -3,14 +3,13 @@
 address=${KAFKA_URL#kafka://}
 here=test/compat/kafka-admin
 
-command -v javac >/dev/null || debian default-jdk-headless || exit 1
-command -v mvn >/dev/null || debian maven || exit 1
-jars="$COMPAT_DIR/kafka-admin"
-if ! ls "$jars"/kafka-clients-*.jar >/dev/null 2>&1; then
-  mvn -q -B -f $here/pom.xml dependency:copy-dependencies -DoutputDirectory="$jars" || exit 1
-fi
-javac -cp "$jars/*" -d "$jars/classes" $here/AdminCheck.java || exit 1
-tap "Kafka Java AdminClient" java -Xmx256m -cp "$jars/classes:$jars/*" AdminCheck "$address"
+classes=$(kafka_java 4.2.2 $here/*.java) || exit 1
+tap "Kafka Java AdminClient 4.2" java -Xmx256m -cp "$classes" AdminCheck "$address"
+tap "Kafka Java AdminClient 4.2, groups" java -Xmx256m -cp "$classes" NewerAdminCheck "$address"
+for version in 3.9.1 3.4.1; do
+  classes=$(kafka_java $version $here/AdminCheck.java) || exit 1
+  tap "Kafka Java AdminClient ${version%.*}" java -Xmx256m -cp "$classes" AdminCheck "$address"
+done
 
 python_env || exit 1
 tap "kafka-python admin" "$PYTHON" $here/kafka_python.py "$address"

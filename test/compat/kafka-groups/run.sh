@@ -1,10 +1,11 @@
-# Kafka's own Java client in groups and transactions.
+# Kafka's own Java client in groups and transactions, of now and of the release before.
 . test/compat/lib/common.sh
-command -v javac >/dev/null || debian default-jdk-headless || exit 1
-command -v mvn >/dev/null || debian maven || exit 1
-jars="$COMPAT_DIR/kafka-groups"
-if ! ls "$jars"/kafka-clients-*.jar >/dev/null 2>&1; then
-  mvn -q -B -f test/compat/kafka-groups/pom.xml dependency:copy-dependencies -DoutputDirectory="$jars" || exit 1
-fi
-javac -cp "$jars/*" -d "$jars/classes" test/compat/kafka-groups/Check.java || exit 1
-tap "Kafka Java client, groups" java -cp "$jars/classes:$jars/*" Check "${KAFKA_URL#kafka://}"
+here=test/compat/kafka-groups
+address=${KAFKA_URL#kafka://}
+older=$(kafka_java 3.9.1 $here/Check.java) || exit 1
+newer=$(kafka_java 4.2.2 $here/*.java) || exit 1
+# They spend their time waiting for heartbeats: side by side.
+tap "Kafka Java client 3.9, groups" java -Xmx256m -cp "$older" Check "$address" &
+tap "Kafka Java client 4.2, groups" java -Xmx256m -cp "$newer" Check "$address"
+tap "Kafka Java client 4.2, share groups" java -Xmx256m -cp "$newer" NewerCheck "$address"
+wait

@@ -55,6 +55,21 @@ sdist() {
   echo "$folder"
 }
 
+# Compiles Java programs against a version of Kafka's own client and prints the class path to run them with.
+# kafka_java VERSION FILE...
+kafka_java() {
+  local jars="$COMPAT_DIR/kafka-clients-$1" classes="$COMPAT_DIR/kafka-classes-$1"
+  command -v javac >/dev/null || debian default-jdk-headless >&2 || return 1
+  command -v mvn >/dev/null || debian maven >&2 || return 1
+  if ! ls "$jars"/kafka-clients-*.jar >/dev/null 2>&1; then
+    mvn -q -B -f test/compat/lib/kafka-clients.xml dependency:copy-dependencies -Dkafka.version="$1" \
+      -DoutputDirectory="$jars" >&2 || return 1
+  fi
+  shift
+  javac -nowarn -cp "$jars/*" -d "$classes" "$@" >&2 || return 1
+  echo "$classes:$jars/*"
+}
+
 # Runs pytest in a folder and reports its counts. pytest_result NAME FOLDER ARGS...
 pytest_result() {
   local name=$1 folder=$2 log="$COMPAT_LOGS/$1.pytest"

@@ -1,10 +1,13 @@
 // What clients are told of the cluster, and how long they may be silent.
 import { afterEach, describe, expect, test } from "vitest";
+import { alterReplicaLogDirs } from "../../../src/wire/kafka/schemas/alter-replica-log-dirs.ts";
 import { createTopics } from "../../../src/wire/kafka/schemas/create-topics.ts";
 import { describeCluster } from "../../../src/wire/kafka/schemas/describe-cluster.ts";
+import { describeLogDirs } from "../../../src/wire/kafka/schemas/describe-log-dirs.ts";
 import { describeTopicPartitions } from "../../../src/wire/kafka/schemas/describe-topic-partitions.ts";
 import { fetch } from "../../../src/wire/kafka/schemas/fetch.ts";
 import { findCoordinator } from "../../../src/wire/kafka/schemas/find-coordinator.ts";
+import { joinGroup } from "../../../src/wire/kafka/schemas/join-group.ts";
 import { metadata } from "../../../src/wire/kafka/schemas/metadata.ts";
 import { startServer } from "../../support/broker.ts";
 import { RawKafka } from "../../support/kafka-raw.ts";
@@ -43,6 +46,7 @@ describe("the address that clients are told", () => {
     expect(described).toMatchObject({ clusterId, controllerId: 7, brokers: [{ brokerId: 7, ...told }] });
     expect(await client.ask(findCoordinator, 2, { key: "g" })).toMatchObject({
       errorCode: 0,
+      errorMessage: null,
       nodeId: 7,
       ...told,
     });
@@ -69,6 +73,36 @@ test("the operations that a user may do are told to who asks", async () => {
   // Read 3, write 4, create 5, delete 6, alter 7, describe 8, describe and alter configs 10 and 11.
   expect(asked.topics[0]!.topicAuthorizedOperations).toBe(0b1101_1111_1000);
   expect(asked.clusterAuthorizedOperations & (1 << 8)).not.toBe(0);
+});
+
+test("a partition can be moved to the one directory that there is", async () => {
+  const client = await (await start()).connected();
+  await client.ask(createTopics, 4, {
+    topics: [{ name: "t", numPartitions: 1, replicationFactor: 1 }],
+    timeoutMs: 1000,
+  });
+  const path = (await client.ask(describeLogDirs, 2, { topics: null })).results[0]!.logDir;
+  const move = async (to: string, version: number) => {
+    const dirs = [{ path: to, topics: [{ name: "t", partitions: [0, 1] }] }];
+    const { results } = await client.ask(alterReplicaLogDirs, version, { dirs });
+    return results.flatMap(({ partitions }) => partitions.map(({ errorCode }) => errorCode));
+  };
+  expect(await move(path, 2)).toEqual([0, 3]);
+  expect(await move(`${path}2`, 1)).toEqual([57, 57]);
+});
+
+test("the shortest session timeout is the operator's choice", async () => {
+  const client = await (await start({ groupSessionTimeoutMin: "1s" })).connected();
+  const join = (sessionTimeoutMs: number) =>
+    client.ask(joinGroup, 1, {
+      groupId: "g",
+      sessionTimeoutMs,
+      rebalanceTimeoutMs: 1000,
+      protocolType: "consumer",
+      protocols: [{ name: "range" }],
+    });
+  expect((await join(999)).errorCode).toBe(26);
+  expect((await join(1000)).errorCode).toBe(0);
 });
 
 test("partitions of topics are described page by page", async () => {

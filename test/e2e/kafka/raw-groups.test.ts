@@ -185,6 +185,20 @@ describe("groups that the broker divides", () => {
     expect(left).toMatchObject({ errorCode: 0, memberEpoch: -1 });
   });
 
+  test("members that cannot name themselves yet are named", async () => {
+    const peer = await open();
+    const topic = fresh("topic");
+    await topicOf(peer, topic, 2);
+    const base = { groupId: fresh("group"), memberId: "", rebalanceTimeoutMs: 5000 };
+    const full = { ...base, memberEpoch: 0, subscribedTopicNames: [topic], topicPartitions: [] };
+    const { memberId, ...joined } = await peer.ask(consumerGroupHeartbeat, 0, full);
+    expect(memberId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(joined).toMatchObject({ errorCode: 0, assignment: { topicPartitions: [{ partitions: [0, 1] }] } });
+    const again = { groupId: base.groupId, memberId: memberId ?? "", memberEpoch: 1 };
+    expect((await peer.ask(consumerGroupHeartbeat, 0, again)).errorCode).toBe(0);
+    expect((await peer.ask(consumerGroupHeartbeat, 0, { ...again, memberId: "" })).errorCode).toBe(42);
+  });
+
   test("requests that cannot be meant are refused", async () => {
     const peer = await open();
     const base = { groupId: fresh("group"), memberId: "m", memberEpoch: 0, rebalanceTimeoutMs: 5000 };

@@ -2,6 +2,7 @@ import type { AnyHandler } from "../api-table.ts";
 import { alterClientQuotasHandler } from "./alter-client-quotas.ts";
 import { alterConfigsHandler } from "./alter-configs.ts";
 import { alterPartitionReassignmentsHandler } from "./alter-partition-reassignments.ts";
+import { alterReplicaLogDirsHandler } from "./alter-replica-log-dirs.ts";
 import { alterUserScramCredentialsHandler } from "./alter-user-scram-credentials.ts";
 import { createAclsHandler } from "./create-acls.ts";
 import { createPartitionsHandler } from "./create-partitions.ts";
@@ -27,6 +28,7 @@ export const ADMINISTRATION: readonly AnyHandler[] = [
   alterClientQuotasHandler,
   alterConfigsHandler,
   alterPartitionReassignmentsHandler,
+  alterReplicaLogDirsHandler,
   alterUserScramCredentialsHandler,
   createAclsHandler,
   createPartitionsHandler,

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { defineHandler, LATER, type Peer } from "../api.ts";
 import type { Request } from "../codec/api.ts";
 import { groupConfigs } from "../configs/group-configs.ts";
@@ -5,6 +6,8 @@ import { CODES } from "../errors.ts";
 import { codeOf } from "../group-codes.ts";
 import { consumerGroupHeartbeat } from "../schemas/consumer-group-heartbeat.ts";
 
+/** Before it the broker names its members, as in classic groups. */
+const FIRST_WITH_OWN_IDS = 1;
 const STATIC_LEAVE_EPOCH = -2;
 /** Between heartbeats of a member that waits for partitions, instead of the seconds that the group is configured for. */
 const UNSETTLED_INTERVAL_MS = 500;
@@ -14,8 +17,10 @@ type Heartbeat = Request<typeof consumerGroupHeartbeat>;
 /** The whole of a member's life in a group that the broker divides (KIP-848). */
 export const consumerGroupHeartbeatHandler = defineHandler({
   api: consumerGroupHeartbeat,
-  handle(request, call) {
-    const { node, peer, clientId } = call;
+  handle(asked, call) {
+    const { node, peer, clientId, version } = call;
+    const named = version >= FIRST_WITH_OWN_IDS || asked.memberEpoch !== 0 || asked.memberId !== "";
+    const request = named ? asked : { ...asked, memberId: randomUUID() };
     const { groupId, memberId } = request;
     if (!peer.rights.may("read", "group", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
     const errorMessage = whatIsWrong(request);

@@ -19,7 +19,8 @@ export const findCoordinatorHandler = defineHandler({
   api: findCoordinator,
   handle(request, { peer, version }): Answer {
     const { key, keyType, coordinatorKeys } = request;
-    if (version < FIRST_WITH_KEYS) return coordinatorOf(peer, keyType, key);
+    // Until then no message is null; afterwards, as with Kafka, it is empty.
+    if (version < FIRST_WITH_KEYS) return { errorMessage: null, ...coordinatorOf(peer, keyType, key) };
     return {
       coordinators: coordinatorKeys.map((one) => ({ key: one, ...coordinatorOf(peer, keyType, one) })),
     };

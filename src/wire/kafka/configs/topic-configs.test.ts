@@ -95,6 +95,12 @@ describe("shown", () => {
     expect(shown("retention.ms", {})).toMatchObject({ value: "604800000", source: SOURCES.DEFAULT });
   });
 
+  it("has no synonym for a default that Kafka keeps in hours", () => {
+    expect(shown("retention.ms", {})?.synonyms).toEqual([]);
+    expect(shown("retention.ms", { "retention.ms": "7" })?.synonyms).toHaveLength(1);
+    expect(shown("segment.bytes", {})?.synonyms).toHaveLength(1);
+  });
+
   it("has the defaults of Kafka where nothing is set", () => {
     const other = showTopicConfigs({ overrides: {}, attributes: {} }, streams).filter(
       ({ source }) => source !== SOURCES.DEFAULT,

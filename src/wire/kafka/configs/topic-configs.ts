@@ -307,6 +307,9 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
   }),
 ];
 
+/** Their defaults stand under other names, in hours, which are no synonyms: none is told, as by Kafka. */
+const WITHOUT_DEFAULT = ["log.retention.ms", "log.roll.ms", "log.roll.jitter.ms"];
+
 const BY_NAME = new Map(TOPIC_CONFIGS.map((config) => [config.name, config]));
 
 /** @throws KafkaError INVALID_CONFIG when there is no such configuration */
@@ -338,7 +341,10 @@ export function showTopicConfigs(topic: TopicSettings, streams: StreamDefaults):
     const synonyms = defaultsOf(config, streams);
     if (own !== null) synonyms.unshift({ name, value: own, source: SOURCES.TOPIC });
     const { value, source } = synonyms[0] as ConfigValue;
-    return { name, value, source, type, documentation, readOnly: false, synonyms };
+    const told = synonyms.filter(
+      (one) => one.source !== SOURCES.DEFAULT || !WITHOUT_DEFAULT.includes(one.name),
+    );
+    return { name, value, source, type, documentation, readOnly: false, synonyms: told };
   });
 }
 

@@ -3,6 +3,7 @@ import { addPartitionsToTxn } from "./add-partitions-to-txn.ts";
 import { alterClientQuotas } from "./alter-client-quotas.ts";
 import { alterConfigs } from "./alter-configs.ts";
 import { alterPartitionReassignments } from "./alter-partition-reassignments.ts";
+import { alterReplicaLogDirs } from "./alter-replica-log-dirs.ts";
 import { alterShareGroupOffsets } from "./alter-share-group-offsets.ts";
 import { alterUserScramCredentials } from "./alter-user-scram-credentials.ts";
 import { apiVersions } from "./api-versions.ts";
@@ -98,6 +99,7 @@ export const APIS = [
   electLeaders,
   incrementalAlterConfigs,
   alterPartitionReassignments,
+  alterReplicaLogDirs,
   listPartitionReassignments,
   offsetDelete,
   describeClientQuotas,
