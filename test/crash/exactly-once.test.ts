@@ -36,6 +36,9 @@ interface Soak {
   cuts: number;
 }
 
+/** Movers of these partitions go on under a new epoch with each transaction (KIP-890); others keep theirs. */
+const renews = (partition: number): boolean => partition % 2 === 1;
+
 /** Moves records of one partition until it is cut off, or the broker goes down. */
 async function move(soak: Soak, partition: number): Promise<void> {
   const peer = await RawKafka.open(kafkaOf(soak.broker));
@@ -53,7 +56,8 @@ async function move(soak: Soak, partition: number): Promise<void> {
     );
     must("init", init.errorCode);
     const { producerId, producerEpoch } = init;
-    const id = { transactionalId: name, producerId, producerEpoch };
+    let id = { transactionalId: name, producerId, producerEpoch };
+    const renewing = renews(partition);
     let sequence = 0;
     let at = await step(committedBy(peer, GROUP, SOURCE, partition));
     while (!soak.over) {
@@ -66,21 +70,25 @@ async function move(soak: Soak, partition: number): Promise<void> {
         continue;
       }
       const values = found.records.map(({ value }) => value);
-      const added = await step(
-        peer.ask(addPartitionsToTxn, 1, {
-          v3AndBelowTransactionalId: name,
-          v3AndBelowProducerId: producerId,
-          v3AndBelowProducerEpoch: producerEpoch,
-          v3AndBelowTopics: [{ name: TARGET, partitions: [partition] }],
-        }),
-      );
-      must("add", added.resultsByTopicV3AndBelow[0]?.resultsByPartition[0]?.partitionErrorCode);
-      await step(write(peer, TARGET, partition, values, { name, producerId, producerEpoch, sequence }));
+      if (!renewing) {
+        const added = await step(
+          peer.ask(addPartitionsToTxn, 1, {
+            v3AndBelowTransactionalId: name,
+            v3AndBelowProducerId: producerId,
+            v3AndBelowProducerEpoch: producerEpoch,
+            v3AndBelowTopics: [{ name: TARGET, partitions: [partition] }],
+          }),
+        );
+        must("add", added.resultsByTopicV3AndBelow[0]?.resultsByPartition[0]?.partitionErrorCode);
+      }
+      const as = { name, producerId: id.producerId, producerEpoch: id.producerEpoch, sequence };
+      await step(write(peer, TARGET, partition, values, as, renewing ? 12 : 7));
       sequence += values.length;
-      must("add offsets", (await step(peer.ask(addOffsetsToTxn, 1, { ...id, groupId: GROUP }))).errorCode);
+      if (!renewing)
+        must("add offsets", (await step(peer.ask(addOffsetsToTxn, 1, { ...id, groupId: GROUP }))).errorCode);
       const offsets = [{ partitionIndex: partition, committedOffset: found.next }];
       const staged = await step(
-        peer.ask(txnOffsetCommit, 2, {
+        peer.ask(txnOffsetCommit, renewing ? 5 : 2, {
           ...id,
           groupId: GROUP,
           topics: [{ name: SOURCE, partitions: offsets }],
@@ -88,7 +96,12 @@ async function move(soak: Soak, partition: number): Promise<void> {
       );
       must("stage", staged.topics[0]?.partitions[0]?.errorCode);
       const committed = random() >= ABORTED_SHARE;
-      must("end", (await step(peer.ask(endTxn, 1, { ...id, committed }))).errorCode);
+      const ended = await step(peer.ask(endTxn, renewing ? 5 : 1, { ...id, committed }));
+      must("end", ended.errorCode);
+      if (renewing) {
+        id = { ...id, producerId: ended.producerId, producerEpoch: ended.producerEpoch };
+        sequence = 0;
+      }
       if (committed) {
         at = found.next;
         soak.commits++;

@@ -44,6 +44,7 @@ export async function write(
   partition: number,
   values: readonly string[],
   transaction?: Transactional,
+  version = 7,
 ): Promise<number> {
   const records = batchOf(
     values.map((value) => ({ value })),
@@ -56,7 +57,7 @@ export async function write(
           baseSequence: transaction.sequence,
         },
   );
-  const answer = await peer.ask(produce, 7, {
+  const answer = await peer.ask(produce, version, {
     transactionalId: transaction?.name ?? null,
     acks: -1,
     timeoutMs: 10_000,

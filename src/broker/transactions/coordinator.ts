@@ -188,10 +188,16 @@ export class TransactionSpace implements TransactionControl {
     name: string,
     producer: ProducerName,
     commit: boolean,
-    done: (refusal: TransactionRefusal | null) => void,
+    renews: boolean,
+    done: (refusal: TransactionRefusal | null, next: ProducerName) => void,
   ): void {
-    const transaction = this.found(name, done);
-    transaction?.end(producer, commit, done);
+    const transaction = this.found(name, (refusal) => done(refusal, NOBODY));
+    if (renews) transaction?.endAndRenew(producer, commit, done);
+    else transaction?.end(producer, commit, (refusal) => done(refusal, producer));
+  }
+
+  writesTo(name: string, producer: ProducerName, partitions: readonly PartitionName[]): boolean {
+    return this.transactions.get(name)?.writesTo(producer, partitions) === true;
   }
 
   describe(name: string): TransactionView | null {

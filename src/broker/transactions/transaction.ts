@@ -41,10 +41,13 @@ export interface TransactionSnapshot {
   readonly changedAtMs: number;
   readonly partitions: readonly PartitionName[];
   readonly groups: readonly string[];
+  /** While it is being ended: whose end it is, where the producer has another epoch by now. */
+  readonly endedAs?: ProducerName | null;
 }
 
 export type InitDone = (refusal: TransactionRefusal | null, producer: ProducerName) => void;
 type Done = (refusal: TransactionRefusal | null) => void;
+type EndDone = (refusal: TransactionRefusal | null, next: ProducerName) => void;
 
 /**
  * The transactions of one name, one after the other (KIP-98).
@@ -67,6 +70,9 @@ export class Transaction {
   private lastEpoch = -1;
   private timeoutMs = 0;
   private startedAtMs = -1;
+  private endedAs: ProducerName | null = null;
+  /** What `partitions` has that is durable. */
+  private readonly kept = new Set<string>();
   private readonly partitions = new Map<string, PartitionName>();
   private readonly groups = new Set<string>();
   private readonly timeout = new Deadline(() => this.timedOut());
@@ -147,11 +153,21 @@ export class Transaction {
 
   // --- one transaction ------------------------------------------------------------------------
 
+  writesTo(producer: ProducerName, partitions: readonly PartitionName[]): boolean {
+    if (this.state !== "ongoing" || this.refusalOf(producer) !== null) return false;
+    return partitions.every((partition) => this.kept.has(keyOf(partition)));
+  }
+
   addPartitions(producer: ProducerName, partitions: readonly PartitionName[], done: Done): void {
-    this.add(producer, done, () => {
+    const added = (refusal: TransactionRefusal | null): void => {
+      const goesOn = refusal === null && this.state === "ongoing" && this.refusalOf(producer) === null;
+      if (goesOn) for (const partition of partitions) this.kept.add(keyOf(partition));
+      done(refusal);
+    };
+    this.add(producer, added, () => {
       let added = 0;
       for (const partition of partitions) {
-        const key = `${partition.partition}/${partition.stream}`;
+        const key = keyOf(partition);
         if (this.partitions.has(key)) continue;
         this.partitions.set(key, partition);
         this.host.begin(partition, producer);
@@ -207,6 +223,51 @@ export class Transaction {
     } else done("transaction-state");
   }
 
+  /** Likewise, and the producer goes on under a new epoch. */
+  endAndRenew(producer: ProducerName, commit: boolean, done: EndDone): void {
+    const again = this.lastEpoch === producer.epoch && this.lastProducerId === producer.producerId;
+    const refusal = again ? null : this.refusalOf(producer);
+    if (refusal !== null) done(refusal, NOBODY);
+    else if (this.ending) {
+      this.whenIdle((isIdle) => {
+        if (isIdle) this.endAndRenew(producer, commit, done);
+        else done("transaction-busy", NOBODY);
+      });
+    } else if (again) {
+      // The answer got lost: what was asked for is done.
+      if (this.state === (commit ? "committed" : "aborted")) done(null, this.producer);
+      else
+        done(
+          this.state === "committed" || this.state === "aborted" ? "transaction-state" : "producer-fenced",
+          NOBODY,
+        );
+    } else if (this.state === "ongoing" || !commit) this.renew(commit, done);
+    else done("transaction-state", NOBODY);
+  }
+
+  /** Ends what is going on, if anything is, under the next epoch. */
+  private renew(commit: boolean, done: EndDone): void {
+    const { producerId, epoch } = this;
+    const go = (next: ProducerName): void => {
+      this.lastProducerId = producerId;
+      this.lastEpoch = epoch;
+      this.producerId = next.producerId;
+      this.epoch = next.epoch;
+      // The end of the old number has its last epoch, which no producer is given.
+      this.endedAs = { producerId, epoch: epoch + 1 };
+      this.decide(commit, () => done(null, next));
+    };
+    if (epoch < EPOCH_MAX) {
+      go({ producerId, epoch: epoch + 1 });
+      return;
+    }
+    this.host.newProducerId((id) => {
+      const same = this.producerId === producerId && this.epoch === epoch && !this.ending;
+      if (same) go({ producerId: id, epoch: 0 });
+      else done("transaction-busy", NOBODY);
+    });
+  }
+
   private refusalOf({ producerId, epoch }: ProducerName): TransactionRefusal | null {
     if (producerId !== this.producerId) return "producer-unknown";
     return epoch === this.epoch ? null : "producer-fenced";
@@ -236,8 +297,9 @@ export class Transaction {
   /** What was decided is durable: now everybody is told. */
   private finish(): void {
     const commit = this.state === "committing";
-    const { producer, host } = this;
-    host.decide(this.groups, this.producerId, commit);
+    const { host } = this;
+    const producer = this.endedAs ?? this.producer;
+    host.decide(this.groups, producer.producerId, commit);
     this.endsMissing = this.partitions.size + 1;
     const ended = (): void => {
       if (--this.endsMissing === 0) this.finished(commit);
@@ -248,7 +310,9 @@ export class Transaction {
 
   private finished(commit: boolean): void {
     this.partitions.clear();
+    this.kept.clear();
     this.groups.clear();
+    this.endedAs = null;
     this.startedAtMs = -1;
     this.turn(commit ? "committed" : "aborted");
     this.host.save(this, () => {});
@@ -288,6 +352,7 @@ export class Transaction {
       changedAtMs: this.changedAtMs,
       partitions: [...this.partitions.values()],
       groups: [...this.groups],
+      endedAs: this.endedAs,
     };
   }
 
@@ -301,8 +366,10 @@ export class Transaction {
     this.state = stored.state;
     this.startedAtMs = stored.startedAtMs;
     this.changedAtMs = stored.changedAtMs;
+    this.endedAs = stored.endedAs ?? null;
     for (const partition of stored.partitions) {
-      this.partitions.set(`${partition.partition}/${partition.stream}`, partition);
+      this.partitions.set(keyOf(partition), partition);
+      this.kept.add(keyOf(partition));
     }
     for (const group of stored.groups) this.groups.add(group);
     if (this.ending) this.finish();
@@ -330,4 +397,8 @@ export class Transaction {
       partitions: [...this.partitions.values()],
     };
   }
+}
+
+function keyOf({ stream, partition }: PartitionName): string {
+  return `${partition}/${stream}`;
 }

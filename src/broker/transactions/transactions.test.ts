@@ -142,7 +142,14 @@ function add(name: string, who: ProducerName, ...names: PartitionName[]) {
 }
 
 function end(name: string, who: ProducerName, commit: boolean) {
-  return answer<TransactionRefusal | null>((done) => space.end(name, who, commit, done));
+  return answer<TransactionRefusal | null>((done) => space.end(name, who, commit, false, done));
+}
+
+/** Its refusal, or how the producer goes on. */
+function renew(name: string, who: ProducerName, commit: boolean) {
+  return answer<TransactionRefusal | ProducerName>((done) =>
+    space.end(name, who, commit, true, (refusal, next) => done(refusal ?? next)),
+  );
 }
 
 const at = (stream: string, partition = 0): PartitionName => ({ stream, partition });
@@ -323,6 +330,94 @@ test("a marker that storage lost on its way is not taken for written", () => {
   expect(state()).toBe("committed");
 });
 
+describe("a producer that goes on under a new epoch with each transaction", () => {
+  test("ends what it wrote under the next one, which fences what is late", () => {
+    const who = producer("t");
+    add("t", who, at("a"));
+    answer((done) => space.addGroup("t", who, "g", done));
+    commitOffset(who, "g", 7);
+    log.length = 0;
+    const next = renew("t", who, true).value as ProducerName;
+    expect(next).toEqual({ producerId: who.producerId, epoch: who.epoch + 1 });
+    expect(log).toEqual([`commit ${who.producerId}/${next.epoch} in a0`]);
+    expect([state(), offsetOf("g")]).toEqual(["committed", 7]);
+    expect(add("t", who, at("a")).value).toBe("producer-fenced");
+    expect(add("t", next, at("a")).value).toBeNull();
+    expect(renew("t", next, false).value).toEqual({ ...next, epoch: next.epoch + 1 });
+  });
+
+  test("asks again when the answer got lost, also while it is being ended", () => {
+    const who = producer("t");
+    add("t", who, at("a"));
+    const [first] = partitions.get("a") as [FakePartition];
+    first.held = true;
+    const next = renew("t", who, true).value as ProducerName;
+    const again = renew("t", who, true);
+    const other = renew("t", who, false);
+    expect([state(), again.value, other.value]).toEqual(["committing", undefined, undefined]);
+    first.held = false;
+    first.run();
+    expect([again.value, other.value]).toEqual([next, "transaction-state"]);
+    expect(renew("t", who, true).value).toEqual(next);
+    expect(add("t", next, at("a")).value).toBeNull();
+    expect(renew("t", who, true).value).toBe("producer-fenced");
+  });
+
+  test("aborts nothing under the next epoch, and cannot commit it", () => {
+    const who = producer("t");
+    expect(renew("t", who, true).value).toBe("transaction-state");
+    const next = renew("t", who, false).value as ProducerName;
+    expect(next.epoch).toBe(who.epoch + 1);
+    expect(renew("t", next, true).value).toBe("transaction-state");
+    expect(renew("t", { ...next, epoch: next.epoch + 5 }, false).value).toBe("producer-fenced");
+    expect((renew("t", next, false).value as ProducerName).epoch).toBe(next.epoch + 1);
+  });
+
+  test("gets another number when its epochs are used up; the end has the old one", () => {
+    const who = producer("t");
+    let last = who;
+    for (let count = 0; count < 0x7ffe; count++) last = renew("t", last, false).value as ProducerName;
+    expect(last).toEqual({ producerId: who.producerId, epoch: 0x7ffe });
+    add("t", last, at("a"));
+    log.length = 0;
+    const next = renew("t", last, true).value as ProducerName;
+    expect(next.epoch).toBe(0);
+    expect(next.producerId).not.toBe(who.producerId);
+    expect(log).toEqual([`commit ${who.producerId}/${0x7fff} in a0`]);
+    expect(renew("t", last, true).value).toEqual(next);
+    expect(add("t", next, at("a")).value).toBeNull();
+  });
+
+  test("is ended under the right epoch by the next start", () => {
+    const who = producer("t");
+    add("t", who, at("a"));
+    meta.slow = true;
+    renew("t", who, true);
+    meta.waiting = [];
+    meta.slow = false;
+    log.length = 0;
+    open();
+    expect(log).toEqual([`commit ${who.producerId}/${who.epoch + 1} in a0`]);
+    const next = { ...who, epoch: who.epoch + 1 };
+    expect(renew("t", who, true).value).toEqual(next);
+    expect(add("t", next, at("a")).value).toBeNull();
+    expect([space.writesTo("t", next, [at("a")]), space.writesTo("t", who, [at("a")])]).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  test("writes to what it added once that is durable", () => {
+    const who = producer("t");
+    meta.slow = true;
+    const added = add("t", who, at("a"));
+    expect([added.value, space.writesTo("t", who, [at("a")])]).toEqual([undefined, false]);
+    meta.run();
+    expect(space.writesTo("t", who, [at("a")])).toBe(true);
+    expect(space.writesTo("t", who, [at("a"), at("b")])).toBe(false);
+  });
+});
+
 describe("a transaction that nobody ends", () => {
   test("is aborted after its timeout, and its producer fenced", () => {
     const who = producer("t");
@@ -442,7 +537,7 @@ describe("after a restart", () => {
 
   test("epochs go on rising", () => {
     const { producerId } = producer("t/x%");
-    space.end("t/x%", { producerId, epoch: 0 }, true, () => {});
+    space.end("t/x%", { producerId, epoch: 0 }, true, false, () => {});
     open();
     expect(producer("t/x%")).toEqual({ producerId, epoch: 1 });
   });

@@ -68,12 +68,18 @@ export interface TransactionControl {
     offsets: readonly OffsetCommit[],
     done: (refusals: readonly (TransactionRefusal | GroupRefusal | null)[]) => void,
   ): void;
-  /** `done` is called when the decision is durable. */
+  /** All of these were added by this producer, durably, to the transaction that is going on. */
+  writesTo(name: string, producer: ProducerName, partitions: readonly PartitionName[]): boolean;
+  /**
+   * `done` is called when the decision is durable. `renews`: the producer goes on under a new epoch, and perhaps a
+   * new number, which it is told: what is left on its way of this transaction is fenced (KIP-890).
+   */
   end(
     name: string,
     producer: ProducerName,
     commit: boolean,
-    done: (refusal: TransactionRefusal | null) => void,
+    renews: boolean,
+    done: (refusal: TransactionRefusal | null, next: ProducerName) => void,
   ): void;
   /** Null: there is none of this name. */
   describe(name: string): TransactionView | null;

@@ -209,6 +209,52 @@ public class Check {
     }
   }
 
+  /** KIP-890: partitions join by being written to, and each transaction has an epoch of its own. */
+  static void renewal() throws Exception {
+    var features = admin.describeFeatures().featureMetadata().get().finalizedFeatures();
+    same(features.get("transaction.version").maxVersionLevel(), (short) 2);
+    String topic = topic("renewed", 4);
+    String id = "renew-" + RUN;
+    String group = "group of " + id;
+    int rounds = 60;
+    List<String> expected = new ArrayList<>();
+    try (var producer = new KafkaProducer<String, String>(properties("transactional.id", id, "linger.ms", 0))) {
+      producer.initTransactions();
+      int before = admin.describeTransactions(List.of(id)).all().get().get(id).producerEpoch();
+      for (int round = 0; round < rounds; round++) {
+        boolean kept = round % 3 != 2;
+        producer.beginTransaction();
+        for (int i = 0; i < 20; i++) {
+          String value = round + " " + i;
+          producer.send(new ProducerRecord<>(topic, i % 4, "k", value));
+          if (kept) expected.add(value);
+        }
+        var offset = new OffsetAndMetadata(round);
+        producer.sendOffsetsToTransaction(Map.of(new TopicPartition(topic, 0), offset), new ConsumerGroupMetadata(group));
+        if (kept) producer.commitTransaction();
+        else producer.abortTransaction();
+      }
+      // One of nothing but offsets, and one of nothing at all.
+      producer.beginTransaction();
+      producer.sendOffsetsToTransaction(Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(77)), new ConsumerGroupMetadata(group));
+      producer.commitTransaction();
+      producer.beginTransaction();
+      producer.commitTransaction();
+      var described = admin.describeTransactions(List.of(id)).all().get().get(id);
+      same(described.producerEpoch(), before + rounds + 1);
+      var offsets = admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get();
+      same(offsets.get(new TopicPartition(topic, 0)).offset(), 77L);
+    }
+    try (Member reader = new Member(properties("group.id", topic, "isolation.level", "read_committed"), topic)) {
+      until("all was read", () -> reader.values.size() >= expected.size());
+      Thread.sleep(200);
+      var read = new ArrayList<>(reader.values);
+      Collections.sort(read);
+      Collections.sort(expected);
+      same(read, expected);
+    }
+  }
+
   static void fencing() throws Exception {
     String topic = topic("fenced", 1);
     var old = new KafkaProducer<String, String>(properties("transactional.id", "fence-" + RUN));
@@ -306,6 +352,7 @@ public class Check {
     check("static members keep their share", () -> staticMember("static"));
     check("static members keep their share where the broker divides", () -> staticMember("static-consumer", "group.protocol", "consumer"));
     check("transactions move records and offsets", () -> transactions());
+    check("each transaction has an epoch of its own", () -> renewal());
     check("a producer is fenced by its successor", () -> fencing());
     check("a transaction that hangs is aborted by hand", () -> hanging());
     check("tools see, move and delete groups", () -> administration());

@@ -17,9 +17,25 @@ export const apiVersionsHandler = defineHandler({
         return { errorCode: CODES.INVALID_REQUEST };
       peer.software = { name, version: clientSoftwareVersion };
     }
-    return { apiKeys: servedKeys(node) };
+    return { apiKeys: servedKeys(node), ...featuresIn(version) };
   },
 });
+
+/** From here on a feature's lowest level may be 0 (KAFKA-17011). */
+const FIRST_WITH_LEVEL_0 = 4;
+const TRANSACTION_VERSION = 2;
+
+/** What clients must know beside the versions of APIs: which protocol of transactions is on. */
+function featuresIn(version: number) {
+  if (version < 3) return {};
+  const name = "transaction.version";
+  const supported = [{ name, minVersion: 0, maxVersion: TRANSACTION_VERSION }];
+  return {
+    supportedFeatures: version >= FIRST_WITH_LEVEL_0 ? supported : [],
+    finalizedFeaturesEpoch: 1,
+    finalizedFeatures: [{ name, maxVersionLevel: TRANSACTION_VERSION, minVersionLevel: TRANSACTION_VERSION }],
+  };
+}
 
 /** KIP-511: to a version of ApiVersions that is not served the answer is version 0, with what is. */
 export function unsupportedApiVersions(node: KafkaNode): Response<typeof apiVersions> {

@@ -12,6 +12,7 @@ import type { Request, Response } from "../codec/api.ts";
 import type { ByteRange } from "../codec/reader.ts";
 import { CODES, type CodeName } from "../errors.ts";
 import { convertUp } from "../legacy/up.ts";
+import { additionOf } from "../produce-addition.ts";
 import { backlogOf, holdForAlarm } from "../producers.ts";
 import { type Appendable, findWritable } from "../queue-topic.ts";
 import { throttleOf } from "../quotas/throttle.ts";
@@ -25,6 +26,8 @@ type PartitionAnswer = NonNullable<TopicAnswer["partitionResponses"]>[number];
 const ZSTD = 4;
 /** KIP-110: the first version whose clients know zstd. */
 const FIRST_WITH_ZSTD = 7;
+/** From here on a transaction's partitions need not be added before (KIP-890). */
+const FIRST_TO_ADD = 12;
 /** From here on one batch of today's format a partition, before it sets of the older ones. */
 const FIRST_WITH_BATCHES = 3;
 
@@ -47,20 +50,37 @@ export const produceHandler = defineHandler({
   api: produce,
   versions: [0, 12],
   handle(request, call): Outcome<typeof produce> {
-    const { acks } = request;
-    const work = new ProduceWork(call);
-    const answer = acks === 0 || acks === 1 || acks === -1 ? work.append(request) : refuseAll(request);
-    const throttle = throttleOf(call.node);
-    // Counted is what was sent, whatever became of it.
-    if (!throttle.idle)
-      answer.throttleTimeMs = throttle.spend("producer_byte_rate", call, recordBytes(request));
-    holdForAlarm(call.peer);
-    const outcome = work.whenDurable(answer, acks !== 0);
-    // Nobody is told: a client that does not wait finds out by being hung up on, and looks for the leader anew.
-    if (acks === 0 && hasError(answer)) call.peer.close();
-    return outcome;
+    const addition = call.version >= FIRST_TO_ADD ? additionOf(request, call.peer) : null;
+    if (addition === null) return appendAll(request, call);
+    addition.carryOut(
+      call,
+      (kept) => {
+        const outcome = appendAll(kept, call);
+        if (outcome !== LATER && outcome !== NO_ANSWER) call.answer(outcome as Answer);
+      },
+      (code) => call.answer(refuseAll(request, code)),
+    );
+    return LATER;
   },
 });
+
+function appendAll(request: Request<typeof produce>, call: Call<typeof produce>): Outcome<typeof produce> {
+  const { acks } = request;
+  const work = new ProduceWork(call);
+  const answer =
+    acks === 0 || acks === 1 || acks === -1
+      ? work.append(request)
+      : refuseAll(request, CODES.INVALID_REQUIRED_ACKS);
+  const throttle = throttleOf(call.node);
+  // Counted is what was sent, whatever became of it.
+  if (!throttle.idle)
+    answer.throttleTimeMs = throttle.spend("producer_byte_rate", call, recordBytes(request));
+  holdForAlarm(call.peer);
+  const outcome = work.whenDurable(answer, acks !== 0);
+  // Nobody is told: a client that does not wait finds out by being hung up on, and looks for the leader anew.
+  if (acks === 0 && hasError(answer)) call.peer.close();
+  return outcome;
+}
 
 function recordBytes({ topicData }: Request<typeof produce>): number {
   let bytes = 0;
@@ -70,11 +90,11 @@ function recordBytes({ topicData }: Request<typeof produce>): number {
   return bytes;
 }
 
-function refuseAll({ topicData }: Request<typeof produce>): Answer {
+function refuseAll({ topicData }: Request<typeof produce>, errorCode: number): Answer {
   return {
     responses: topicData.map(({ name, partitionData }) => ({
       name,
-      partitionResponses: partitionData.map(({ index }) => refused(index, "INVALID_REQUIRED_ACKS")),
+      partitionResponses: partitionData.map(({ index }) => ({ index, errorCode, baseOffset: -1 })),
     })),
   };
 }

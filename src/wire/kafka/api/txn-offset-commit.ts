@@ -2,14 +2,16 @@ import { defineHandler, LATER } from "../api.ts";
 import type { Request, Response } from "../codec/api.ts";
 import { CODES } from "../errors.ts";
 import { txnOffsetCommit } from "../schemas/txn-offset-commit.ts";
-import { stagedOffsetCode } from "../transaction-codes.ts";
+import { stagedOffsetCode, transactionCode } from "../transaction-codes.ts";
 
 type CommitRequest = Request<typeof txnOffsetCommit>;
 
-/** Offsets that count when the transaction commits. Version 5 adds the group by itself (KIP-890). */
+/** From here on the group need not be added before (KIP-890). */
+const FIRST_TO_ADD = 5;
+
+/** Offsets that count when the transaction commits. */
 export const txnOffsetCommitHandler = defineHandler({
   api: txnOffsetCommit,
-  versions: [0, 4],
   handle(request, call) {
     const { rights, session } = call.peer;
     const { transactionalId, groupId, producerId, producerEpoch: epoch, topics } = request;
@@ -36,13 +38,9 @@ export const txnOffsetCommitHandler = defineHandler({
       generation: request.generationId,
     };
     const { transactions } = session;
-    transactions.commitOffsets(
-      transactionalId,
-      { producerId, epoch },
-      groupId,
-      claim,
-      offsets,
-      (refusals) => {
+    const producer = { producerId, epoch };
+    const commit = (): void =>
+      transactions.commitOffsets(transactionalId, producer, groupId, claim, offsets, (refusals) => {
         let next = 0;
         call.answer(
           answer(request, (topic) => {
@@ -51,8 +49,14 @@ export const txnOffsetCommitHandler = defineHandler({
               : CODES.TOPIC_AUTHORIZATION_FAILED;
           }),
         );
-      },
-    );
+      });
+    if (call.version < FIRST_TO_ADD) commit();
+    else {
+      transactions.addGroup(transactionalId, producer, groupId, (refusal) => {
+        if (refusal === null) commit();
+        else call.answer(answer(request, () => transactionCode(refusal, true)));
+      });
+    }
     return LATER;
   },
 });
