@@ -3,20 +3,23 @@ import { createRequire } from "node:module";
 import { Script } from "node:vm";
 import type { run } from "./program.ts";
 
-/** Long enough for a start to be over: what it compiled is in the cache, and nothing waits for it. */
-const KEEP_AFTER_MS = 2000;
 const KEY_BYTES = 128;
 
-export interface Program {
+interface Program {
   readonly run: typeof run;
+}
+
+export interface Bundle extends Program {
+  /** To be called when the start is over: keeps what was compiled, unless that was kept before. */
+  keep(): void;
 }
 
 /**
  * The command in one file, as the build leaves it; null when it did not. Half of a start is reading and
  * compiling modules: one file takes a third of that, and with V8's compiled code beside it a tenth.
- * That code is kept by the first start that gets around to it, where the directory can be written.
+ * That code is kept by the first start, where the directory can be written.
  */
-export function loadBundle(file: string, cache: string): Program | null {
+export function loadBundle(file: string, cache: string): Bundle | null {
   const source = readText(file);
   if (source === null) return null;
   const key = keyOf(source);
@@ -24,8 +27,10 @@ export function loadBundle(file: string, cache: string): Program | null {
   const script = new Script(source, { filename: file, ...(cachedData !== null && { cachedData }) });
   const module = { exports: {} as Program };
   script.runInThisContext()(module.exports, createRequire(file), module, file);
-  if (cachedData === null) setTimeout(() => keepCode(cache, key, script), KEEP_AFTER_MS).unref();
-  return module.exports;
+  const keep = () => {
+    if (cachedData === null) keepCode(cache, key, script);
+  };
+  return { run: module.exports.run, keep };
 }
 
 function readText(file: string): string | null {
