@@ -1,6 +1,7 @@
 import { BrokerError } from "../base/errors.ts";
 import type { Task } from "../base/turn.ts";
 import type { DeathReason } from "../message/record.ts";
+import { Attempts } from "./attempts.ts";
 import { Consumer } from "./consumer.ts";
 import { ConsumerGroup, NOBODY } from "./consumer-group.ts";
 import type { MutableDelivery } from "./delivery.ts";
@@ -11,8 +12,8 @@ import { LengthLimit } from "./overflow.ts";
 import { NONE_PENDING, PendingMessages } from "./pending.ts";
 import type { QueueContext } from "./queue-context.ts";
 import { QueueOrder } from "./queue-order.ts";
-import { missingAhead } from "./read-ahead.ts";
-import { backoffMs, RetryRoom } from "./retry.ts";
+import { ReadAhead } from "./read-ahead.ts";
+import { backoffMs } from "./retry.ts";
 import type { DropReason } from "./stats.ts";
 import type {
   ConsumeOptions,
@@ -26,8 +27,6 @@ import type {
 
 /** Messages one queue hands out before other queues and sockets have their turn. */
 const PUMP_MESSAGES_MAX = 2048;
-/** How far ahead of the consumers the disk is read. */
-const READ_AHEAD_BYTES = 1024 * 1024;
 
 type Gotten = (delivery: Delivery | null, ready: number) => void;
 
@@ -56,16 +55,14 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   private readonly context: QueueContext<Queue>;
   private readonly order: QueueOrder;
   private consumers: ConsumerGroup;
-  /** Unsuccessful deliveries so far, by slot; absent = never handed out. */
-  private deliveryCounts: Map<number, number> | null = null;
+  /** What was handed out without success; made with the first. */
+  private attempts: Attempts | null = null;
   private readonly limit: LengthLimit;
   /** Made when some message may expire. */
   private expiry: HeadExpiry | null;
   private readonly unused: UnusedWatch | null;
-  private retryRoom: RetryRoom | null = null;
-  private loading = false;
-  /** Some of its messages are on disk only: they are read ahead of the consumers. */
-  private behind = false;
+  /** Made when some of its messages are on disk only. */
+  private readAhead: ReadAhead | null = null;
   /** Neither ready nor handed out: being read back from disk for a get or on the way out. */
   private inTransit: Set<number> | null = null;
   private readonly delivery: MutableDelivery;
@@ -125,7 +122,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   get waitingCount(): number {
-    return this.retryRoom?.count ?? 0;
+    return this.attempts?.waitingCount ?? 0;
   }
 
   // --- in -----------------------------------------------------------------------------------------
@@ -209,8 +206,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     let slot = this.order.removeId(id);
     if (slot >= 0) {
       this.readyBytes -= this.context.store.table.bodyBytes(slot);
-    } else slot = this.retryRoom?.remove(id) ?? -1;
-    if (slot >= 0) this.deliveryCounts?.delete(slot);
+    } else slot = this.attempts?.takeOut(id) ?? -1;
+    if (slot >= 0) this.attempts?.forget(slot);
     return slot;
   }
 
@@ -218,12 +215,13 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   restoredAttempt(id: number, deliveryCount: number, dueAt: number): void {
     const slot = this.restoredFind(id);
     if (slot < 0) return;
-    this.note(slot, deliveryCount);
-    if (this.retryRoom?.remove(id) === slot) this.restore(slot);
+    const attempts = this.failures();
+    attempts.note(slot, deliveryCount);
+    if (attempts.takeOut(id) === slot) this.restore(slot);
     if (dueAt <= this.context.clock.now()) return;
     this.order.removeId(id);
     this.readyBytes -= this.context.store.table.bodyBytes(slot);
-    this.room().add(slot, dueAt);
+    attempts.wait(slot, dueAt);
   }
 
   readyIds(): number[] {
@@ -233,7 +231,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** Replay: the slot with this id, or -1. */
   restoredFind(id: number): number {
     const slot = this.order.find(id);
-    return slot >= 0 ? slot : (this.retryRoom?.find(id) ?? -1);
+    return slot >= 0 ? slot : (this.attempts?.find(id) ?? -1);
   }
 
   /** Replay is over: clocks start. */
@@ -251,7 +249,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   /** Hands out what can be handed out. */
   run(): void {
     this.handOut();
-    if (this.behind) this.loadAhead();
+    if (this.readAhead?.behind === true) this.readAhead.run();
     if (this.expiry?.active === true) this.expiry.rearm(this.order);
   }
 
@@ -302,7 +300,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
     delivery.id = context.store.table.id(slot);
     delivery.expiresAt = context.store.table.expiresAt(slot);
     delivery.priority = context.store.table.priority(slot);
-    const count = this.deliveryCounts?.get(slot);
+    const count = this.attempts?.countOf(slot);
     delivery.redelivered = count !== undefined;
     delivery.deliveryCount = count ?? 0;
     delivery.queue = this.name;
@@ -352,22 +350,15 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   private loadAhead(): void {
-    if (this.loading) return;
-    const { slots, all } = missingAhead(this.order, this.context.store, READ_AHEAD_BYTES);
-    if (all) this.behind = false;
-    if (slots.length === 0) return;
-    this.loading = true;
-    this.behind = true;
-    const first = slots[0] as number;
-    const id = this.context.store.table.id(first);
-    this.context.store.load(slots, (readable) => {
-      this.loading = false;
-      if (!readable && this.order.find(id) === first) {
-        this.restoredSettle(id);
-        this.setAside(first);
-      }
-      this.wake();
-    });
+    this.readAhead ??= new ReadAhead(this, this.order, this.context.store);
+    this.readAhead.run();
+  }
+
+  /** Read ahead, and not to be had. */
+  unreadable(id: number, slot: number): void {
+    if (this.order.find(id) !== slot) return;
+    this.restoredSettle(id);
+    this.setAside(slot);
   }
 
   // --- settling -----------------------------------------------------------------------------------
@@ -404,26 +395,27 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       store.journal.heads.settle(this.id, store.table.id(slot));
       store.journal.commit(false);
     }
-    this.deliveryCounts?.delete(slot);
+    this.attempts?.forget(slot);
     this.context.release(slot);
   }
 
   /** It cannot be read back from disk. Nothing is written: the next start tries again. */
   setAside(slot: number): void {
     this.context.counters.dropped.corrupt++;
-    this.deliveryCounts?.delete(slot);
+    this.attempts?.forget(slot);
     this.context.release(slot);
   }
 
   private putBack(slot: number): void {
-    const count = (this.deliveryCounts?.get(slot) ?? 0) + 1;
+    const count = (this.attempts?.countOf(slot) ?? 0) + 1;
     const limit = this.deliveryLimit;
     if (limit >= 0 && count > limit) {
       this.context.discard(this, slot, "delivery_limit");
       return;
     }
-    this.note(slot, count);
-    if (limit >= 0) this.noteAttempt(slot, count, 0);
+    const attempts = this.failures();
+    attempts.note(slot, count);
+    if (limit >= 0) attempts.record(slot, count, 0);
     this.context.counters.requeued++;
     this.makeReady(slot);
     if (this.limit.set) this.dropOverLength();
@@ -431,40 +423,36 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private retry(slot: number, reason: DeathReason): void {
     const policy = this.declaration.options.retry;
-    const count = (this.deliveryCounts?.get(slot) ?? 0) + 1;
+    const count = (this.attempts?.countOf(slot) ?? 0) + 1;
     if (policy === undefined || count > policy.attempts) {
       this.context.discard(this, slot, reason);
       return;
     }
-    this.note(slot, count);
+    const attempts = this.failures();
+    attempts.note(slot, count);
     const dueAt = this.context.clock.now() + backoffMs(policy, count, this.context.random());
-    this.noteAttempt(slot, count, dueAt);
+    attempts.record(slot, count, dueAt);
     this.context.counters.retried++;
-    this.room().add(slot, dueAt);
+    attempts.wait(slot, dueAt);
   }
 
-  private note(slot: number, deliveryCount: number): void {
-    this.deliveryCounts ??= new Map();
-    this.deliveryCounts.set(slot, deliveryCount);
+  private failures(): Attempts {
+    this.attempts ??= new Attempts(this, this.context);
+    return this.attempts;
   }
 
-  private noteAttempt(slot: number, count: number, dueAt: number): void {
-    const { store } = this.context;
-    if (!this.logged || store.table.position(slot) < 0) return;
-    store.journal.heads.attempt(this.id, store.table.id(slot), count, dueAt);
-    store.journal.commit(false);
+  /** Its wait for the next attempt is over. */
+  tryAgain(slot: number): void {
+    this.makeReady(slot);
   }
 
-  /** Unsuccessful deliveries of a message so far, and when its wait ends (0 = it does not wait). */
   attemptOf(slot: number): { deliveryCount: number; dueAt: number } | null {
-    const deliveryCount = this.deliveryCounts?.get(slot);
-    if (deliveryCount === undefined) return null;
-    return { deliveryCount, dueAt: this.retryRoom?.dueAt(slot) ?? 0 };
+    return this.attempts?.of(slot) ?? null;
   }
 
   /** True when this queue still holds the message, ready, waiting or handed out. */
   holds(slot: number): boolean {
-    if (this.order.has(slot) || this.inTransit?.has(slot) === true || this.retryRoom?.has(slot) === true)
+    if (this.order.has(slot) || this.inTransit?.has(slot) === true || this.attempts?.waits(slot) === true)
       return true;
     return unsettledOf(this, this.context.ledgers).includes(slot);
   }
@@ -547,7 +535,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   stop(): void {
     this.expiry?.stop();
     this.unused?.stop();
-    this.retryRoom?.drain();
+    this.attempts?.drain();
   }
 
   purge(): number {
@@ -557,9 +545,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       store.journal.heads.purge(this.id, store.lastId, this.unackedIds());
       store.journal.commit(false);
     }
-    for (const slot of this.deliveryCounts?.keys() ?? []) {
-      if (this.order.has(slot)) this.deliveryCounts?.delete(slot);
-    }
+    this.attempts?.forgetAll((slot) => this.order.has(slot));
     this.empty("purged");
     return count;
   }
@@ -575,7 +561,7 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
       consumer.cancelledByQueue();
     }
     this.empty("deleted");
-    for (const slot of this.retryRoom?.drain() ?? []) this.context.release(slot);
+    for (const slot of this.attempts?.drain() ?? []) this.context.release(slot);
     return count;
   }
 
@@ -586,15 +572,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
   }
 
   private unackedIds(): number[] {
-    const waiting = this.retryRoom?.slots() ?? [];
+    const waiting = this.attempts?.waiting() ?? [];
     const slots = [...unsettledOf(this, this.context.ledgers), ...waiting, ...(this.inTransit ?? [])];
     return slots.map((slot) => this.context.store.table.id(slot));
-  }
-
-  private room(): RetryRoom {
-    this.retryRoom ??= new RetryRoom(this.context.clock, this.context.store.table, (slot) =>
-      this.makeReady(slot),
-    );
-    return this.retryRoom;
   }
 }

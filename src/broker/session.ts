@@ -124,6 +124,7 @@ export interface Session {
 
   /** A queue of this owner for direct replies: unlisted, transient, gone with the owner. Returns its name. */
   openReplyQueue(): string;
+  closeReplyQueue(name: string): void;
   /** Releases ledgers, consumers and exclusive queues. */
   close(): void;
 }

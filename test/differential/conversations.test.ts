@@ -9,10 +9,18 @@ import { consumerCases } from "./cases/consumers.ts";
 import { exchangeCases } from "./cases/exchanges.ts";
 import { messageCases } from "./cases/messages.ts";
 import { queueCases } from "./cases/queues.ts";
+import { quorumCases } from "./cases/quorum.ts";
 import { Talk } from "./talk.ts";
 
 const oracle = process.env.RABBITMQ_URL;
-const cases = { ...queueCases, ...exchangeCases, ...messageCases, ...consumerCases, ...connectionCases };
+const cases = {
+  ...quorumCases,
+  ...queueCases,
+  ...exchangeCases,
+  ...messageCases,
+  ...consumerCases,
+  ...connectionCases,
+};
 const NAMES = { queues: ["$a", "$b", "$c"], exchanges: ["$v", "$w", "$x", "$y", "$z"] };
 const PATIENCE_MS = 120_000;
 

@@ -48,7 +48,16 @@ export class Talk {
   /** Sends a method and notes all that comes back, until the channel is quiet. */
   async say(name: string, args: Args = {}, channel = 1, connection = 0): Promise<Incoming[]> {
     this.raw(connection).send(name, channel, this.own(args) as Args);
+    if (name === "tx.commit") await this.committed(channel, connection);
     return this.listen(name, channel, connection);
+  }
+
+  /** RabbitMQ takes no method on a channel that it still owes a tx.commit-ok (504). */
+  private async committed(channel: number, connection: number): Promise<void> {
+    const raw = this.raw(connection);
+    const answers = ({ name, channel: on }: Incoming): boolean =>
+      name === "connection.close" || (on === channel && ["tx.commit-ok", "channel.close"].includes(name));
+    await raw.until(() => raw.incoming.some(answers) || raw.isClosed, "the end of a commit");
   }
 
   /** Publishes, and notes what comes back. */
@@ -154,11 +163,12 @@ export class Talk {
   }
 
   /** `$` for this conversation's prefix, or back; times and generated names become equal. */
-  private own(value: unknown, back = false): unknown {
+  own(value: unknown, back = false): unknown {
     if (typeof value === "string") {
       if (!back) return value.replaceAll("$", this.prefix);
       return value
         .replaceAll(this.prefix, "$")
+        .replace(/^amq\.rabbitmq\.reply-to\..*/, "amq.rabbitmq.reply-to.…")
         .replace(/amq\.(gen|ctag)-[\w-]{22}/g, "amq.$1-…")
         .replace(/^T:\d{9,}$/, "T:…");
     }

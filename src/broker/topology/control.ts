@@ -47,6 +47,7 @@ type Control = Pick<
   | "declaredArguments"
   | "route"
   | "openReplyQueue"
+  | "closeReplyQueue"
   | "close"
 >;
 
@@ -180,6 +181,10 @@ export class ControlSession implements Control {
 
   openReplyQueue(): string {
     return this.space.openReplyQueue(this.owner);
+  }
+
+  closeReplyQueue(name: string): void {
+    this.space.closeReplyQueue(name, this.owner);
   }
 
   close(): void {

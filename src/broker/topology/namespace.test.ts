@@ -302,4 +302,13 @@ describe("reply queues", () => {
     expect(route.valid).toBe(false);
     expect(refusalOf(() => space.queueCheck(name, other))?.code).toBe("queue-not-found");
   });
+
+  it("go when their owner says so, and nobody else", () => {
+    const name = space.openReplyQueue(mine);
+    const route = space.route("", name);
+    space.closeReplyQueue(name, other);
+    expect(route.valid).toBe(true);
+    space.closeReplyQueue(name, mine);
+    expect([route.valid, space.route("", name).queues]).toEqual([false, []]);
+  });
 });

@@ -217,6 +217,10 @@ export class Namespace implements QueueHooks {
     return this.addQueue(replyQueueDeclaration(), owner).name;
   }
 
+  closeReplyQueue(name: string, owner: Owner): void {
+    if (this.isReplyQueueOf(name, owner)) this.removeQueue(this.replies.get(name) as QueueEntry);
+  }
+
   /** Deletes what was exclusive to the owner. */
   ownerGone(owner: Owner): void {
     const entries = this.owned.get(owner);

@@ -1,4 +1,3 @@
-import { BrokerError } from "../../base/errors.ts";
 import type { Ledger, Session } from "../../broker/index.ts";
 import type { Assembly } from "./assembly.ts";
 import type { MethodArguments, MethodName } from "./codec/method.ts";
@@ -98,15 +97,8 @@ export class Channel implements ConfirmSink {
 
   /** The reply consumer leaves, and with it the address that others may have of it. */
   closeReplies(): void {
-    const replies = this.replyConsumer;
-    if (replies === null) return;
+    if (this.replyConsumer !== null) this.session.closeReplyQueue(this.replyConsumer.queue);
     this.replyConsumer = null;
-    try {
-      this.session.queueDelete(replies.queue, false, false);
-    } catch (error) {
-      // Without permission to delete it lives on, unread, until the connection ends.
-      if (!(error instanceof BrokerError)) throw error;
-    }
   }
 
   /** Closes with an error that concerns this channel only. */

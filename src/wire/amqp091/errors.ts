@@ -1,7 +1,7 @@
 import { BrokerError, type ErrorCode, type ErrorDetail } from "../../base/errors.ts";
 import type { Table, TypedValue } from "../../message/values.ts";
 import { REPLY_CODES } from "./codec/methods.ts";
-import { argumentText, bareText, typeName, valueTerm } from "./erlang.ts";
+import { argumentText, bareText, binaryTerm, typeName, valueTerm } from "./erlang.ts";
 
 export type ReplyName = keyof typeof REPLY_CODES;
 
@@ -132,7 +132,21 @@ const argumentInvalid: Mapping[1] = (detail, scope, message) => {
     return `invalid type '${typeName(typed)}' for arg '${argument}' in ${name}`;
   }
   if (typed !== undefined && argument === "x-match") return matchInvalid(typed);
+  const hashing = HASH_TEXTS[`${argument}`]?.(`${detail.reason}`);
+  if (hashing !== undefined) return hashing;
   return `invalid arg '${OPTION_NAMES[`${argument}`] ?? argument}' for ${name}: ${detail.reason ?? message}`;
+};
+
+/** Of the hash exchanges, from our reasons to RabbitMQ's sentences. */
+const HASH_TEXTS: Readonly<Record<string, (reason: string) => string | undefined>> = {
+  "routing-key": (reason) =>
+    `The binding key ${reason.replace(/'(.*)'$/s, (_, key) => binaryTerm(Buffer.from(key)))}`,
+  "hash-property": (reason) => {
+    if (reason.endsWith("are mutually exclusive"))
+      return "hash-header and hash-property are mutually exclusive";
+    const property = /^names the unsupported property '(.*)'$/s.exec(reason)?.[1];
+    return property === undefined ? undefined : `Unsupported property: ${property}`;
+  },
 };
 
 function matchInvalid(typed: TypedValue): string {

@@ -246,6 +246,28 @@ describe("direct reply-to", () => {
     await eventually(() => returned === 1);
   });
 
+  test("once the asker's consumer or channel is gone, too", async ({ client }) => {
+    const channel = await client.confirmChannel();
+    const queue = await client.queue(channel);
+    let returned = 0;
+    channel.on("return", () => returned++);
+    const connection = await client.connection();
+    for (const leave of ["cancel", "close"]) {
+      const asker = await client.channel(connection);
+      const { consumerTag } = await consume(asker, REPLY_TO, { noAck: true });
+      asker.sendToQueue(queue, Buffer.from("question"), { replyTo: REPLY_TO });
+      const replyTo = (await getOne(channel, queue)).properties.replyTo as string;
+      // What was routed to before must not be remembered.
+      channel.sendToQueue(replyTo, Buffer.from("in time"));
+      await channel.waitForConfirms();
+      await (leave === "cancel" ? asker.cancel(consumerTag) : asker.close());
+      channel.sendToQueue(replyTo, Buffer.from("too late"), { mandatory: true });
+      await channel.waitForConfirms();
+      await eventually(() => returned > 0);
+      returned = 0;
+    }
+  });
+
   test("its rules", async ({ client }) => {
     const precondition = (text: string) => ({
       code: 406,

@@ -141,6 +141,24 @@ describe("headers exchange", () => {
   });
 });
 
+test("a hash exchange refuses what it cannot hash by", async ({ client }) => {
+  const exchange = fresh("hash");
+  const declare = async (args: object) =>
+    (await client.errorOf((ch) => ch.assertExchange(exchange, "x-consistent-hash", { arguments: args })))
+      .text;
+  expect(await declare({ "hash-property": "nonsense" })).toBe(
+    "PRECONDITION_FAILED - Unsupported property: nonsense",
+  );
+  expect(await declare({ "hash-header": "h", "hash-property": "message_id" })).toBe(
+    "PRECONDITION_FAILED - hash-header and hash-property are mutually exclusive",
+  );
+  const channel = await client.channel();
+  const [queue, hash] = [await client.queue(channel), await client.exchange(channel, "x-consistent-hash")];
+  const bind = async (key: string) => (await client.errorOf((ch) => ch.bindQueue(queue, hash, key))).text;
+  expect(await bind("0")).toBe("PRECONDITION_FAILED - The binding key must be greater than 0");
+  expect(await bind("ten")).toBe('PRECONDITION_FAILED - The binding key must be an integer: <<"ten">>');
+});
+
 describe("bindings between exchanges", () => {
   test("a chain, a diamond and a cycle deliver one copy", async ({ client }) => {
     const channel = await client.channel();

@@ -325,6 +325,10 @@ export class FakeSession implements Session {
     return name;
   }
 
+  closeReplyQueue(name: string): void {
+    this.queues.delete(name);
+  }
+
   // What this protocol has no use for.
   readonly retainedCount = 0;
 
