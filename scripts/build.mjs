@@ -1,14 +1,24 @@
 // npm run build: the modules, and beside them the command `polymq` in one file, which starts in half the time.
 // Usage: node scripts/build.mjs [--if-needed]   (then nothing happens unless a source changed since)
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const bundle = join(root, "dist", "program.cjs");
-const INPUTS = ["src", "scripts/build.mjs", "package.json", "package-lock.json", "tsconfig.json", "tsconfig.build.json"];
+const cache = join(root, "dist", "program.cache");
+const WARM_UP_MS_MAX = 20_000;
+const INPUTS = [
+  "src",
+  "scripts/build.mjs",
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+  "tsconfig.build.json",
+];
 
 const changedMs = (path) => statSync(path).mtimeMs;
 
@@ -25,7 +35,10 @@ function isCurrent() {
 
 function compile() {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
-  const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], {
+    cwd: root,
+    stdio: "inherit",
+  });
   if (status !== 0) process.exit(status ?? 1);
 }
 
@@ -55,8 +68,26 @@ async function putTogether() {
   writeFileSync(bundle, `// ${id}\n(function (exports, require, module, __filename) {\n${text}\n})\n`);
 }
 
+/** One start, so that the next ones find its compiled code (src/cli/bundle.ts). A build without it is slower, not broken. */
+async function warmUp() {
+  rmSync(cache, { force: true });
+  const { CLIENT_PORTS, environmentName, isSecure, OPTIONS } = await import("../dist/config.js");
+  const plain = CLIENT_PORTS.filter((name) => !isSecure(name) && OPTIONS[name].default !== "off");
+  const ports = Object.fromEntries([...plain, "httpPort"].map((name) => [environmentName(name), "0"]));
+  const data = mkdtempSync(join(tmpdir(), "polymq-build-"));
+  const args = ["dist/main.js", "serve", "--data-dir", data, "--host", "127.0.0.1"];
+  const stdio = ["ignore", "pipe", "ignore"];
+  const broker = spawn(process.execPath, args, { cwd: root, stdio, env: { ...process.env, ...ports } });
+  const limit = setTimeout(() => broker.kill("SIGKILL"), WARM_UP_MS_MAX);
+  broker.stdout.on("data", (text) => `${text}`.includes("PolyMQ ready") && broker.kill("SIGTERM"));
+  await new Promise((resolve) => broker.once("close", resolve).once("error", resolve));
+  clearTimeout(limit);
+  rmSync(data, { recursive: true, force: true });
+}
+
 if (!process.argv.includes("--if-needed") || !isCurrent()) {
   rmSync(bundle, { force: true });
   compile();
   await putTogether();
+  await warmUp();
 }

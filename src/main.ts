@@ -9,6 +9,6 @@ setFlagsFromString("--semi-space-growth-factor=1");
 setFlagsFromString("--max-semi-space-size=2");
 
 const beside = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const program =
-  loadBundle(beside("program.cjs"), beside("program.cache")) ?? (await import("./cli/program.ts"));
-process.exitCode = await program.run(process.argv.slice(2), process.env);
+const bundle = loadBundle(beside("program.cjs"), beside("program.cache"));
+const { run } = bundle ?? (await import("./cli/program.ts"));
+process.exitCode = await run(process.argv.slice(2), process.env, () => bundle?.keep());

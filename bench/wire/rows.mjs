@@ -6,6 +6,7 @@ import { generate as generateAmqp, sleep } from "../generator.mjs";
 import { toMiB } from "../measure.mjs";
 import { sampleTree, watchRss } from "../process-tree.mjs";
 import { compileWiregen } from "./generator.mjs";
+import { idleRow, retainedRow } from "./mqtt-scale.mjs";
 import { kafkaClasspath } from "./peers.mjs";
 
 export function execute(command, args, limitSeconds) {
@@ -307,6 +308,8 @@ export const ROWS = [
     ["--publishers", 1, "--subscribers", 1000, "--fanout", 1, "--body", 16, "--window", 10],
     { ratio: 1 },
   ),
+  idleRow(10_000),
+  retainedRow(1_000_000, "1m"),
   stompRow("16-1", pairs(1, 16)),
   stompRow("1k-1", pairs(1, 1024)),
   stompRow("1k-100", pairs(100, 1024, "--window", 50)),

@@ -33,7 +33,7 @@ import { StreamQueues } from "./stream/stream-queues.ts";
 import { Streams } from "./stream/streams.ts";
 import { TailCache } from "./stream/tail-cache.ts";
 import type { StreamConfig, StreamHandle } from "./stream/types.ts";
-import { streamFigures } from "./stream-figures.ts";
+import { groupLags, streamFigures } from "./stream-figures.ts";
 import { Topology } from "./topology/topology.ts";
 import { TransactionCoordinator } from "./transactions/coordinator.ts";
 import type { TransactionSettings } from "./transactions/types.ts";
@@ -332,7 +332,7 @@ export class RunningBroker implements Broker, EngineObserver {
   }
 
   stats(): BrokerStats {
-    const { shard, options } = this;
+    const { shard, options, streams, groups } = this;
     const { counters } = shard;
     let [ready, unacked, waiting, consumers, queues] = [0, 0, shard.delays.count, 0, 0];
     for (const queue of shard.queues.values()) {
@@ -364,7 +364,10 @@ export class RunningBroker implements Broker, EngineObserver {
       parked: counters.parked,
       retried: counters.retried,
       dropped: { ...counters.dropped },
-      ...streamFigures(this.streams, this.groups, counters),
+      ...streamFigures(streams, groups, counters),
+      get groupLags() {
+        return groupLags(streams, groups);
+      },
       logBytes: shard.storedBytes,
       logSyncs: this.syncs,
       logWrittenBytes: this.writtenBytes,
@@ -386,8 +389,11 @@ export class RunningBroker implements Broker, EngineObserver {
     this.shares.stop();
     await this.access.idle();
     this.feeds.stop();
-    await this.streams.close();
-    await this.shard.close();
+    try {
+      await this.streams.close();
+    } finally {
+      await this.shard.close();
+    }
   }
 }
 

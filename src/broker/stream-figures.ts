@@ -15,7 +15,6 @@ type StreamFigures = Pick<
   | "streamRecordsRead"
   | "streamBytesRead"
   | "groups"
-  | "groupLags"
 >;
 
 /** What there is to know of streams and their groups, as of now. */
@@ -35,12 +34,11 @@ export function streamFigures(streams: Streams, groups: Groups, counters: Counte
     streamRecordsRead: counters.streamRecordsRead,
     streamBytesRead: counters.streamBytesRead,
     groups: groups.count,
-    groupLags: lagsOf(streams, groups),
   };
 }
 
-/** The groups that are furthest behind, and how far. */
-function lagsOf(streams: Streams, groups: Groups): GroupLag[] {
+/** The groups that are furthest behind, and how far: a walk over all offsets. */
+export function groupLags(streams: Streams, groups: Groups): GroupLag[] {
   const lags: GroupLag[] = [];
   for (const { namespace, name: group, offsets } of groups.committed()) {
     const byStream = new Map<string, number>();

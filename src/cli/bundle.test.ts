@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { loadBundle } from "./bundle.ts";
 
 let directory: string;
@@ -10,23 +10,20 @@ const cache = () => join(directory, "program.cache");
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "polymq-bundle-"));
-  vi.useFakeTimers();
 });
-afterEach(() => {
-  vi.useRealTimers();
-  rmSync(directory, { recursive: true });
-});
+afterEach(() => rmSync(directory, { recursive: true }));
 
 function build(id: string, exitCode: number): void {
   const text = `exports.run = async () => ${exitCode};`;
   writeFileSync(file(), `// ${id}\n(function (exports, require, module, __filename) {\n${text}\n})\n`);
 }
 
-/** Starts, and lives long enough for its code to be kept. */
+/** Starts, and gets ready. */
 async function life(): Promise<number | undefined> {
-  const program = loadBundle(file(), cache());
-  vi.runAllTimers();
-  return program?.run([], {});
+  const bundle = loadBundle(file(), cache());
+  const exitCode = await bundle?.run([], {});
+  bundle?.keep();
+  return exitCode;
 }
 
 test("without a bundle there is none", () => expect(loadBundle(file(), cache())).toBeNull());
@@ -47,11 +44,25 @@ test("another build of the same length does not run the old one's code", async (
   expect(readFileSync(cache(), "latin1").startsWith("// b ")).toBe(true);
 });
 
+test("a damaged cache is not run, and replaced", async () => {
+  build("a", 7);
+  await life();
+  const whole = readFileSync(cache());
+  for (let at = 128; at < whole.length; at += 64) {
+    const damaged = Buffer.from(whole);
+    damaged[at]! ^= 0x5a;
+    writeFileSync(cache(), damaged);
+    expect(await life()).toBe(7);
+    expect(readFileSync(cache()).equals(damaged)).toBe(false);
+  }
+});
+
 test("a cache that is cut short, and one that cannot be written, cost speed and nothing else", async () => {
   build("a", 7);
   await life();
   truncateSync(cache(), 200);
   expect(await life()).toBe(7);
-  expect(loadBundle(file(), join(directory, "missing", "cache"))).not.toBeNull();
-  vi.runAllTimers();
+  const unwritable = loadBundle(file(), join(directory, "missing", "cache"));
+  unwritable?.keep();
+  expect(await unwritable?.run([], {})).toBe(7);
 });

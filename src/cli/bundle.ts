@@ -1,22 +1,27 @@
+import { createHash } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { Script } from "node:vm";
 import type { run } from "./program.ts";
 
-/** Long enough for a start to be over: what it compiled is in the cache, and nothing waits for it. */
-const KEEP_AFTER_MS = 2000;
 const KEY_BYTES = 128;
+const DIGEST_BYTES = 32;
 
-export interface Program {
+interface Program {
   readonly run: typeof run;
+}
+
+export interface Bundle extends Program {
+  /** To be called when the start is over: keeps what was compiled, unless that was kept before. */
+  keep(): void;
 }
 
 /**
  * The command in one file, as the build leaves it; null when it did not. Half of a start is reading and
  * compiling modules: one file takes a third of that, and with V8's compiled code beside it a tenth.
- * That code is kept by the first start that gets around to it, where the directory can be written.
+ * That code is kept by the first start, where the directory can be written.
  */
-export function loadBundle(file: string, cache: string): Program | null {
+export function loadBundle(file: string, cache: string): Bundle | null {
   const source = readText(file);
   if (source === null) return null;
   const key = keyOf(source);
@@ -24,8 +29,10 @@ export function loadBundle(file: string, cache: string): Program | null {
   const script = new Script(source, { filename: file, ...(cachedData !== null && { cachedData }) });
   const module = { exports: {} as Program };
   script.runInThisContext()(module.exports, createRequire(file), module, file);
-  if (cachedData === null) setTimeout(() => keepCode(cache, key, script), KEEP_AFTER_MS).unref();
-  return module.exports;
+  const keep = () => {
+    if (cachedData === null) keepCode(cache, key, script);
+  };
+  return { run: module.exports.run, keep };
 }
 
 function readText(file: string): string | null {
@@ -44,20 +51,28 @@ function keyOf(source: string): Buffer {
   return key;
 }
 
+/** V8 believes what it is given, and a flipped bit would end the process at every start: hence the digest. */
 function keptCode(cache: string, key: Buffer): Buffer | null {
   try {
     const kept = readFileSync(cache);
-    return key.equals(kept.subarray(0, KEY_BYTES)) ? kept.subarray(KEY_BYTES) : null;
+    const code = kept.subarray(KEY_BYTES + DIGEST_BYTES);
+    const isWhole = digestOf(code).equals(kept.subarray(KEY_BYTES, KEY_BYTES + DIGEST_BYTES));
+    return isWhole && key.equals(kept.subarray(0, KEY_BYTES)) ? code : null;
   } catch {
     return null;
   }
+}
+
+function digestOf(code: Buffer): Buffer {
+  return createHash("sha256").update(code).digest();
 }
 
 /** Whole or not at all, since another start may be reading it. */
 function keepCode(cache: string, key: Buffer, script: Script): void {
   const unfinished = `${cache}.${process.pid}`;
   try {
-    writeFileSync(unfinished, Buffer.concat([key, script.createCachedData()]));
+    const code = script.createCachedData();
+    writeFileSync(unfinished, Buffer.concat([key, digestOf(code), code]));
     renameSync(unfinished, cache);
   } catch {
     rmSync(unfinished, { force: true }); // a directory that cannot be written, or no room: the next start is as slow

@@ -5,16 +5,24 @@ import { printConfiguration } from "./print-configuration.ts";
 import { serve } from "./serve.ts";
 import { explain } from "./start-failure.ts";
 
-type Action = (flags: Record<string, string>, environment: NodeJS.ProcessEnv) => Promise<number>;
+type Action = (
+  flags: Record<string, string>,
+  environment: NodeJS.ProcessEnv,
+  onServing: () => void,
+) => Promise<number>;
 
-/** Runs the command line and returns the exit code. */
-export async function run(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+/** Runs the command line and returns the exit code. `onServing` is called when a broker is ready. */
+export async function run(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  onServing: () => void = () => {},
+): Promise<number> {
   // Whoever stops reading our output (`polymq serve | head`) must not bring the broker down.
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
   let exitCode = 0;
   const perform = (action: Action) => async (parsed: Record<string, string | true>) => {
-    exitCode = await action(flagTexts(parsed), environment);
+    exitCode = await action(flagTexts(parsed), environment, onServing);
   };
   const program = new Command("polymq")
     .description(`${PRODUCT}: a message broker for the clients you already have.`)

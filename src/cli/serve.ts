@@ -7,7 +7,11 @@ import { banner, exposureWarnings, READY } from "./banner.ts";
 import { openLogger } from "./logger.ts";
 
 /** `polymq serve`: runs until it is told to stop. */
-export async function serve(flags: Record<string, string>, environment: NodeJS.ProcessEnv): Promise<number> {
+export async function serve(
+  flags: Record<string, string>,
+  environment: NodeJS.ProcessEnv,
+  onServing: () => void,
+): Promise<number> {
   const stopped = stopSignal();
   const { settings } = await loadConfiguration(flags, environment);
   const logger = openLogger(settings);
@@ -27,6 +31,7 @@ export async function serve(flags: Record<string, string>, environment: NodeJS.P
     const { listeners, dataDirectory } = facts;
     always.info({ product: PRODUCT, version: VERSION, dataDirectory, listeners }, READY);
   }
+  onServing();
   const signal = await stopped;
   logger.info({ signal, graceMs: settings.shutdownGrace }, "stopping; a second signal stops at once");
   await server.close();

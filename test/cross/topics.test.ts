@@ -5,67 +5,20 @@ import { type ConsumeMessage, connect } from "amqplib";
 import mqtt from "mqtt";
 import { afterAll, describe, expect, test } from "vitest";
 import { startBroker } from "../../src/index.ts";
+import { createTopics } from "../../src/wire/kafka/schemas/create-topics.ts";
+import { metadata } from "../../src/wire/kafka/schemas/metadata.ts";
+import { produce } from "../../src/wire/kafka/schemas/produce.ts";
+import { batchOf } from "../support/kafka-batch.ts";
+import { RawKafka } from "../support/kafka-raw.ts";
 import { randomFrom } from "../support/random.ts";
 import { StompClient } from "../support/stomp-client.ts";
+import { addressOf, kafkaTopics, readTopic } from "./sides/kafka-topics.ts";
+import { Arrivals, END, keysOf, type TopicSide } from "./topic-side.ts";
 
 const seed = Number(process.env.TOPICS_SEED ?? Date.now() % 1_000_000);
 const random = randomFrom(seed);
 
-const PIECES = [".", "/", ".", "/", "+", "#", "*", "a", "b", "ä", "𝄞", "$", " ", "%", "%2F", "\\", ":", "\n"];
-const KEYS: readonly string[] = [
-  // Each by itself, in the middle, at the ends.
-  ...["+", "#", "*", "$", " ", "%", "%2F", "\\", ":", "\n", "ä", "𝄞", "/", ".", "\0", ">"].flatMap(
-    (piece) => [piece, `a.${piece}.b`, `${piece}.b`, `a.${piece}`, `a${piece}b`],
-  ),
-  "",
-  "..",
-  "//",
-  "a..b",
-  "a//b",
-  ".a.",
-  "/a/",
-  "$SYS.broker.uptime",
-  "$share.g.a",
-  "$queue.orders",
-  "~",
-  ...Array.from({ length: 150 }, () =>
-    Array.from(
-      { length: 1 + Math.floor(random() * 7) },
-      () => PIECES[Math.floor(random() * PIECES.length)],
-    ).join(""),
-  ),
-].filter((key, index, all) => all.indexOf(key) === index);
-
-/** Arrives everywhere: what has not come before it does not come. */
-const END = "the.end";
-
-interface TopicSide {
-  readonly name: string;
-  /** Whether this protocol has a way to publish, or to be told, this key of the topic exchange. */
-  says(key: string): boolean;
-  publish(key: string): Promise<void>;
-  /** Every key that arrives at a subscription to all there is, until END. The body is the key, too. */
-  everything(keys: readonly string[]): Promise<() => Promise<string[]>>;
-  close(): Promise<void>;
-}
-
-class Arrivals {
-  private readonly keys: string[] = [];
-  private done: () => void = () => {};
-  private readonly end = new Promise<void>((resolve) => {
-    this.done = resolve;
-  });
-
-  add(key: string, body: string): void {
-    if (key === END) this.done();
-    else this.keys.push(key === body ? key : `'${body}' as '${key}'`);
-  }
-
-  async all(): Promise<string[]> {
-    await this.end;
-    return this.keys;
-  }
-}
+const KEYS = keysOf(random);
 
 async function amqp(url: string): Promise<TopicSide> {
   const connection = await connect(url);
@@ -172,6 +125,7 @@ const broker = await startBroker({
   amqp: { port: 0 },
   mqtt: { port: 0 },
   stomp: { port: 0 },
+  kafka: { port: 0 },
   http: { port: 0 },
 });
 const sides = await Promise.all([
@@ -179,6 +133,7 @@ const sides = await Promise.all([
   stomp(broker.stomp?.url as string),
   mqttSide(broker.mqtt?.url as string, 4),
   mqttSide(broker.mqtt?.url as string, 5),
+  kafkaTopics(broker.kafka?.url as string, broker.amqp.url),
 ]);
 afterAll(async () => {
   await Promise.all(sides.map((side) => side.close()));
@@ -232,3 +187,59 @@ test.each([4, 5] as const)(
     }
   },
 );
+
+describe("as names of Kafka's topics", async () => {
+  const kafka = await RawKafka.open(addressOf(broker.kafka?.url as string));
+  afterAll(() => kafka.close());
+  const legal = (name: string) => /^[a-zA-Z0-9._-]{1,249}$/.test(name) && !/^\.\.?$/.test(name);
+  const names = [...KEYS, "a_b", "v1.0-x", "x".repeat(249), "x".repeat(250), ".", ".."];
+  const INVALID_TOPIC = 17;
+  const UNKNOWN_TOPIC = 3;
+
+  test("taken as they are, or refused; nobody else hears of it", async () => {
+    const amqp = await connect(broker.amqp.url);
+    const channel = await amqp.createChannel();
+    const { queue } = await channel.assertQueue("", { exclusive: true });
+    await channel.bindQueue(queue, "amq.topic", "#");
+    for (const name of names) {
+      const expected = legal(name) ? 0 : INVALID_TOPIC;
+      const topic = { name, numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
+      const created = await kafka.ask(createTopics, 5, { topics: [topic], timeoutMs: 5000 });
+      expect([name, created.topics[0]?.errorCode]).toEqual([name, expected]);
+      const partitionData = [{ index: 0, records: batchOf([{ value: name }]) }];
+      const topicData = [{ name, partitionData }];
+      const { responses } = await kafka.ask(produce, 9, { acks: -1, timeoutMs: 1000, topicData });
+      const { errorCode } = responses[0]!.partitionResponses[0]!;
+      expect([
+        name,
+        legal(name) ? errorCode === 0 : [INVALID_TOPIC, UNKNOWN_TOPIC].includes(errorCode),
+      ]).toEqual([name, true]);
+    }
+    const { topics } = await kafka.ask(metadata, 9, { topics: null });
+    const listed = topics.map(({ name }) => name);
+    expect(new Set(names.filter(legal)).size).toBeGreaterThan(5);
+    expect(names.filter((name) => legal(name) !== listed.includes(name))).toEqual([]);
+    expect(await channel.checkQueue(queue)).toMatchObject({ messageCount: 0 });
+    // Asking does not make what may not be, either.
+    const asked = await kafka.ask(metadata, 9, { topics: [{ name: "a/+" }], allowAutoTopicCreation: true });
+    expect(asked.topics[0]?.errorCode).toBe(INVALID_TOPIC);
+    await amqp.close();
+  });
+
+  test("a stream that AMQP has named is a topic by that name, letter by letter", async () => {
+    const amqp = await connect(broker.amqp.url);
+    const channel = await amqp.createConfirmChannel();
+    const streams = ["a/b", "a/+", "a/#", "a.*", "日本", "$SYS/x"];
+    for (const name of streams) {
+      await channel.assertQueue(name, { arguments: { "x-queue-type": "stream" } });
+      for (const body of [name, END]) channel.sendToQueue(name, Buffer.from(body));
+    }
+    await channel.waitForConfirms();
+    for (const name of streams) {
+      const arrivals = new Arrivals();
+      await readTopic(kafka, name, arrivals);
+      expect(await arrivals.all()).toEqual([name]);
+    }
+    await amqp.close();
+  });
+});

@@ -1,10 +1,12 @@
-// MQTT without sockets: a whole broker in memory, and connections that are plain calls. For a million of them.
+// MQTT without sockets: a whole broker, and connections that are plain calls. For a million of them, or on a disk that
+// is made to fail.
 import type { Socket } from "node:net";
 import { Arena } from "../../src/base/arena.ts";
-import { SystemClock } from "../../src/base/clock.ts";
+import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/logger.ts";
 import { Turn } from "../../src/base/turn.ts";
 import { openBroker, type RunningBroker } from "../../src/broker/open.ts";
+import type { Engine } from "../../src/engine/engine.ts";
 import { openMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import { ORIGIN_MQTT } from "../../src/message/record.ts";
@@ -24,8 +26,17 @@ export interface DirectMqtt {
   close(): Promise<void>;
 }
 
-export async function openDirectMqtt(): Promise<DirectMqtt> {
-  const clock = new SystemClock();
+export interface DirectOptions {
+  /** Durable at "fsync"; absent: one in memory. */
+  readonly engine?: Engine;
+  readonly clock?: Clock;
+  readonly sessionExpirySecondsMax?: number;
+  /** Who clients are that do not say; absent: guest. */
+  readonly anonymousUser?: string;
+}
+
+export async function openDirectMqtt(wanted: DirectOptions = {}): Promise<DirectMqtt> {
+  const clock = wanted.clock ?? new SystemClock();
   const arena = new Arena(DEFAULT_LIMITS.arenaBytes);
   const scratch = arena.reserve(SCRATCH_BYTES);
   const faults: unknown[] = [];
@@ -34,23 +45,23 @@ export async function openDirectMqtt(): Promise<DirectMqtt> {
     ...silentLogger,
     error: (fields: object, text: string) => void faults.push([text, fields]),
   };
-  const engine = await openMemoryEngine({ clock });
+  const engine = wanted.engine ?? (await openMemoryEngine({ clock }));
   const readers = new Map([[ORIGIN_MQTT, mqtt.reader]]);
   const shared = { clock, turn, logger, limits: DEFAULT_LIMITS, readers };
   const options = {
     engine,
     arena,
-    durability: "memory" as const,
+    durability: wanted.engine === undefined ? ("memory" as const) : ("fsync" as const),
     consumerTimeoutMs: null,
     quorumDeliveryLimit: -1,
   };
   const broker = await openBroker({ ...shared, ...options });
   const settings = {
-    anonymousUser: "guest",
+    anonymousUser: wanted.anonymousUser ?? "guest",
     receiveMax: 20,
     topicAliasMax: 10,
     keepAliveSecondsMax: null,
-    sessionExpirySecondsMax: 1,
+    sessionExpirySecondsMax: wanted.sessionExpirySecondsMax ?? 1,
     sysIntervalMs: null,
     sessionQueue: {},
   };

@@ -12,5 +12,6 @@ export BROKER_MAIN="$PWD/dist/main.js" PYTHONPATH="$PWD/test/compat/kafka-python
 export KAFKA_VERSION=4.1
 # A second try, since the client may forget to ask about a topic: if it is subscribed while a first request for
 # metadata is on its way, the next one is sent minutes later.
-pytest_result "kafka-python, its integration tests" "$folder" -p polymq_broker --reruns 1 test/integration \
+# Newer versions wait for a minute in one test.
+pytest_result "kafka-python, its integration tests" "$folder" -p polymq_broker --reruns 1 --timeout=150 test/integration \
   -k "not version_infer"

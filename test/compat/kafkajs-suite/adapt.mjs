@@ -35,6 +35,16 @@ edit("src/producer/__tests__/idempotentProduceMessages.spec.js", [
 for (const file of ["alterConfigs", "describeConfigs"]) {
   edit(`src/admin/__tests__/${file}.spec.js`, [/(?<== )brokers\[1\]\.nodeId/g, "brokers[0].nodeId"]);
 }
+// Where it forgets the rebalance timeout, 0 is sent: whoever has not sent SyncGroup by then is put out, by Kafka 4
+// as well.
+for (const file of [
+  "broker/__tests__/heartbeat",
+  "broker/__tests__/offsetCommit",
+  "broker/__tests__/offsetFetch",
+  "consumer/__tests__/errorRecovery",
+]) {
+  edit(`src/${file}.spec.js`, [/joinGroup\(\{\n/g, "$&      rebalanceTimeout: 60000,\n"]);
+}
 for (const file of readdirSync(join(dir, "src"), { recursive: true })) {
   if (!/\.spec\.js$/.test(file)) continue;
   const path = join(dir, "src", file);
