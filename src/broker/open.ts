@@ -389,8 +389,11 @@ export class RunningBroker implements Broker, EngineObserver {
     this.shares.stop();
     await this.access.idle();
     this.feeds.stop();
-    await this.streams.close();
-    await this.shard.close();
+    try {
+      await this.streams.close();
+    } finally {
+      await this.shard.close();
+    }
   }
 }
 

@@ -152,6 +152,7 @@ export class Streams {
     this.store.put(stream.namespace, stream.facts);
   }
 
+  /** @throws Error when the storage of a partition has failed; the others are closed all the same */
   async close(): Promise<void> {
     this.sweepTimer?.cancel();
     await Promise.all(this.removals);
@@ -159,8 +160,10 @@ export class Streams {
     for (const { partitions } of this.byId.values()) {
       for (const { written } of partitions) if (written !== null) closing.push(written.close());
     }
-    await Promise.all(closing);
+    // One that has failed must not leave others open.
+    const failed = (await Promise.allSettled(closing)).find(({ status }) => status === "rejected");
     await this.cleaning;
+    if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
   }
 
   private get highest() {
