@@ -44,6 +44,19 @@ test("another build of the same length does not run the old one's code", async (
   expect(readFileSync(cache(), "latin1").startsWith("// b ")).toBe(true);
 });
 
+test("a damaged cache is not run, and replaced", async () => {
+  build("a", 7);
+  await life();
+  const whole = readFileSync(cache());
+  for (let at = 128; at < whole.length; at += 64) {
+    const damaged = Buffer.from(whole);
+    damaged[at]! ^= 0x5a;
+    writeFileSync(cache(), damaged);
+    expect(await life()).toBe(7);
+    expect(readFileSync(cache()).equals(damaged)).toBe(false);
+  }
+});
+
 test("a cache that is cut short, and one that cannot be written, cost speed and nothing else", async () => {
   build("a", 7);
   await life();

@@ -1,9 +1,11 @@
+import { createHash } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { Script } from "node:vm";
 import type { run } from "./program.ts";
 
 const KEY_BYTES = 128;
+const DIGEST_BYTES = 32;
 
 interface Program {
   readonly run: typeof run;
@@ -49,20 +51,28 @@ function keyOf(source: string): Buffer {
   return key;
 }
 
+/** V8 believes what it is given, and a flipped bit would end the process at every start: hence the digest. */
 function keptCode(cache: string, key: Buffer): Buffer | null {
   try {
     const kept = readFileSync(cache);
-    return key.equals(kept.subarray(0, KEY_BYTES)) ? kept.subarray(KEY_BYTES) : null;
+    const code = kept.subarray(KEY_BYTES + DIGEST_BYTES);
+    const isWhole = digestOf(code).equals(kept.subarray(KEY_BYTES, KEY_BYTES + DIGEST_BYTES));
+    return isWhole && key.equals(kept.subarray(0, KEY_BYTES)) ? code : null;
   } catch {
     return null;
   }
+}
+
+function digestOf(code: Buffer): Buffer {
+  return createHash("sha256").update(code).digest();
 }
 
 /** Whole or not at all, since another start may be reading it. */
 function keepCode(cache: string, key: Buffer, script: Script): void {
   const unfinished = `${cache}.${process.pid}`;
   try {
-    writeFileSync(unfinished, Buffer.concat([key, script.createCachedData()]));
+    const code = script.createCachedData();
+    writeFileSync(unfinished, Buffer.concat([key, digestOf(code), code]));
     renameSync(unfinished, cache);
   } catch {
     rmSync(unfinished, { force: true }); // a directory that cannot be written, or no room: the next start is as slow

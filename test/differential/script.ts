@@ -261,15 +261,19 @@ function nothingExpires(operations: Operation[]): Operation[] {
 
 /**
  * When a full queue refuses a part of a transaction, RabbitMQ closes the channel; whether a consumer on
- * it is given what the other queues took before that is a race there.
+ * it is given what the other queues took before that is a race there. And it hands a message to a waiting
+ * consumer before the next one comes, while to PolyMQ all of a transaction is one: where there are consumers,
+ * nothing is published in transactions.
  */
 function spareRefusedTransactions(operations: Operation[]): Operation[] {
   const refusing = (operation: Operation) =>
     operation.op === "declareQueue" &&
     QUEUE_VARIANTS[operation.variant]!.arguments?.["x-overflow"] === "reject-publish";
-  if (!operations.some(refusing)) return operations;
+  if (!operations.some(refusing) || !operations.some(({ op }) => op === "consume")) return operations;
   return operations.map((operation) =>
-    operation.op === "consume" && operation.ch === TX_CHANNEL ? { ...operation, ch: 0 } : operation,
+    operation.ch === TX_CHANNEL && ["consume", "send", "publish"].includes(operation.op)
+      ? { ...operation, ch: 0 }
+      : operation,
   );
 }
 

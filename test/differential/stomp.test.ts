@@ -129,13 +129,15 @@ describe.skipIf(!oracle)("STOMP, beside RabbitMQ's plugin", async () => {
       for (const quietMs of QUIET_MS) {
         const prefix = `d${process.pid}x${Date.now().toString(36)}x${++runs}x`;
         const [expected, actual] = await Promise.all([
-          new Conversation(oracle as string, prefix, quietMs).play(scenario),
-          new Conversation(url, prefix, quietMs).play(scenario),
+          new Conversation(oracle as string, `${prefix}o`, quietMs).play(scenario),
+          new Conversation(url, `${prefix}p`, quietMs).play(scenario),
         ]);
         differences = isDeepStrictEqual(expected, actual) ? null : untilDifference(expected, actual);
         if (differences === null) break;
       }
-      if (scenario.differs !== undefined) expect(differences, "a difference that is gone").not.toBe(null);
+      // The oracle beside itself has no ways of its own.
+      if (scenario.differs !== undefined && url !== oracle)
+        expect(differences, "a difference that is gone").not.toBe(null);
       else if (differences !== null) {
         const [left, right] = differences.map((entries) => JSON.stringify(entries.at(-1)));
         throw new Error(`rabbitmq: ${left}\n  polymq: ${right}`);
