@@ -8,7 +8,7 @@ folder="${KAFKA_PYTHON_SRC:-$(sdist kafka_python "$version")}" || exit 1
 touch "$folder/test/__init__.py"
 export BROKER_MAIN="$PWD/dist/main.js" PYTHONPATH="$PWD/test/compat/kafka-python-suite"
 # Tests for releases up to this one are run. Left out: that the client takes PolyMQ for this very release. It takes
-# it for 3.9, because the second version of transactions (KIP-890) is not announced.
+# it for 3.9, because it goes by Produce version 13 (4.1) and ListOffsets version 10 (4.0).
 export KAFKA_VERSION=4.1
 # A second try, since the client may forget to ask about a topic: if it is subscribed while a first request for
 # metadata is on its way, the next one is sent minutes later.
