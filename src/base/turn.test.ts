@@ -1,8 +1,16 @@
 import { expect, it } from "vitest";
-import { type Task, Turn } from "./turn.ts";
+import { type Flush, type Task, Turn } from "./turn.ts";
 
 function task(run: () => void): Task {
   return { scheduled: false, run };
+}
+
+function flush(run: () => void, bytes = 0): Flush {
+  const counted = () => {
+    run();
+    return bytes;
+  };
+  return { scheduled: false, run: counted };
 }
 
 const pass = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
@@ -10,9 +18,8 @@ const pass = () => new Promise((resolve) => setImmediate(() => setImmediate(reso
 it("runs work before flushes, each task once", async () => {
   const ran: string[] = [];
   const turn = new Turn();
-  const flush = task(() => ran.push("flush"));
   const work = task(() => ran.push("work"));
-  turn.last(flush);
+  turn.last(flush(() => ran.push("flush")));
   turn.soon(work);
   turn.soon(work);
   await pass();
@@ -23,15 +30,14 @@ it("goes on with the others when one throws, and says what it threw", async () =
   const ran: string[] = [];
   const failures: unknown[] = [];
   const turn = new Turn((error) => failures.push(error));
-  const [broken, brokenFlush] = ["work", "flush"].map((what) =>
-    task(() => {
-      throw new Error(what);
-    }),
-  ) as [Task, Task];
+  const fail = (what: string) => () => {
+    throw new Error(what);
+  };
+  const [broken, brokenFlush] = [task(fail("work")), flush(fail("flush"))];
   turn.soon(broken);
   turn.soon(task(() => ran.push("work")));
   turn.last(brokenFlush);
-  turn.last(task(() => ran.push("flush")));
+  turn.last(flush(() => ran.push("flush")));
   await pass();
   expect(ran).toEqual(["work", "flush"]);
   expect(failures).toEqual([new Error("work"), new Error("flush")]);
@@ -59,8 +65,24 @@ it("writes when it has worked long enough, and goes on where it stopped", async 
     });
     turn.soon(work);
   }
-  turn.last(task(() => ran.push("flush")));
+  turn.last(flush(() => ran.push("flush")));
   for (let i = 0; i < 4; i++) await pass();
   const numbers = Array.from({ length: 40 }, (_, i) => `${i}`);
   expect(ran).toEqual([...numbers.slice(0, 16), "flush", ...numbers.slice(16), "later"]);
+});
+
+it("flushes so many bytes, and so many connections, before it lets sockets be read", async () => {
+  const turn = new Turn();
+  let ran = 0;
+  const perPass: number[] = [];
+  const count = () => {
+    perPass.push(ran);
+    ran = 0;
+    if (perPass.length < 6) setImmediate(count);
+  };
+  for (let i = 0; i < 3; i++) turn.last(flush(() => ran++, 200 * 1024));
+  for (let i = 0; i < 40; i++) turn.last(flush(() => ran++, 10));
+  setImmediate(count);
+  while (perPass.length < 6) await pass();
+  expect(perPass).toEqual([2, 32, 9, 0, 0, 0]);
 });

@@ -1,5 +1,5 @@
 import { type Arena, DISCARD_OFFSET, LARGE_CHUNK_BYTES, SMALL_CHUNK_BYTES } from "../base/arena.ts";
-import type { Task, Turn } from "../base/turn.ts";
+import type { Flush, Turn } from "../base/turn.ts";
 import type { ByteSink } from "./byte-stream.ts";
 
 interface Chunk {
@@ -21,7 +21,7 @@ export interface OutboxEvents {
  * Output of one connection: encoded straight into pooled arena memory and written once per turn.
  * Holds no memory while there is nothing to send.
  */
-export class Outbox implements Task {
+export class Outbox implements Flush {
   scheduled = false;
   /** The arena's bytes: encode at the offset that `reserve` returned. */
   readonly bytes: Uint8Array;
@@ -102,23 +102,22 @@ export class Outbox implements Task {
   }
 
   /** Writes all that was encoded, in one system call where possible. */
-  run(): void {
+  run(): number {
     this.seal();
     const parts = this.queue;
-    if (parts.length === 0) return;
+    if (parts.length === 0) return 0;
     this.queue = [];
     if (this.closed || this.sink.destroyed) {
       for (const part of parts) this.release(part);
-      return;
+      return 0;
     }
     this.events.wrote();
-    if (parts.length === 1) {
-      this.write(parts[0] as Chunk | Uint8Array);
-      return;
-    }
+    if (parts.length === 1) return this.write(parts[0] as Chunk | Uint8Array);
+    let count = 0;
     this.sink.cork();
-    for (const part of parts) this.write(part);
+    for (const part of parts) count += this.write(part);
     this.sink.uncork();
+    return count;
   }
 
   /** Flushes now and forgets what is written afterwards. */
@@ -127,10 +126,11 @@ export class Outbox implements Task {
     this.closed = true;
   }
 
-  private write(part: Chunk | Uint8Array): void {
+  private write(part: Chunk | Uint8Array): number {
     const bytes =
       part instanceof Uint8Array ? part : this.arena.buffer.subarray(part.offset, part.offset + part.used);
     this.sink.write(bytes, () => this.release(part));
+    return bytes.length;
   }
 
   private release(part: Chunk | Uint8Array): void {

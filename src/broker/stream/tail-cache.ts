@@ -1,6 +1,6 @@
 import { type Arena, BLOCK_BYTES } from "../../base/arena.ts";
 import type { Clock } from "../../base/clock.ts";
-import type { Task, Turn } from "../../base/turn.ts";
+import type { Flush, Turn } from "../../base/turn.ts";
 
 /** A stretch of memory that batches were copied into, one behind the other. */
 export interface CacheBlock {
@@ -31,7 +31,7 @@ const KEEP_MS = 5000;
  * A batch is known by its address, a number that only grows: number of the block times BLOCK_BYTES,
  * plus the place in it. Whether it is still here is a comparison.
  */
-export class TailCache implements Task {
+export class TailCache implements Flush {
   scheduled = false;
   /** Set by `put` and `locate`: where the batch lies. */
   bytes: Uint8Array;
@@ -101,9 +101,10 @@ export class TailCache implements Task {
     if (block.pins === 0) this.evict();
   }
 
-  run(): void {
+  run(): number {
     for (const block of this.cooling) this.arena.freeBlock(block.start);
     this.cooling.length = 0;
+    return 0;
   }
 
   private roomFor(count: number): CacheBlock {
