@@ -37,14 +37,20 @@ export async function declare(raw: RawConnection, queue: string, args: Args = {}
   if (reply.name !== "queue.declare-ok") throw new Error(JSON.stringify(reply));
 }
 
-/** Everything in a durable queue, in order; the queue is empty afterwards. */
+/**
+ * Everything in a durable queue, in order; the queue is empty afterwards. What comes in meanwhile stays: it
+ * may be sent here, but is not acknowledged.
+ */
 export async function drain(url: string, queue: string): Promise<number[]> {
   const raw = await open(url);
   const { args } = await raw.call("queue.declare", 1, { queue, passive: true });
-  await raw.call("basic.consume", 1, { queue, noAck: true });
+  await raw.call("basic.consume", 1, { queue });
   const numbers: number[] = [];
   while (numbers.length < args.messageCount) {
-    numbers.push(Number((await raw.expect("basic.deliver", 1)).body));
+    const delivery = await raw.expect("basic.deliver", 1);
+    numbers.push(Number(delivery.body));
+    if (numbers.length === args.messageCount)
+      raw.send("basic.ack", 1, { deliveryTag: delivery.args.deliveryTag, multiple: true });
   }
   await raw.close();
   return numbers;
