@@ -17,7 +17,8 @@ public class Check {
   static int number = 0;
   static int failed = 0;
   static String only;
-  static final long RUN = System.currentTimeMillis();
+  // Two clients run side by side, and may start in the same millisecond.
+  static final String RUN = System.currentTimeMillis() + "-" + ProcessHandle.current().pid();
 
   interface Part { void run() throws Exception; }
 
