@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { recoverAll, TestSource, testBatch } from "../conformance.ts";
 import { CorruptionError, type Engine } from "../engine.ts";
+import { encodeRound } from "./journal-format.ts";
 import { SimDisk, seededRandom } from "./sim-disk.ts";
 import {
   isJournal,
@@ -158,6 +159,21 @@ describe("a damaged journal", () => {
       }
     }
     expect(refused).toBeGreaterThan(10);
+  });
+
+  it("is taken where its ruined file was given back before", async () => {
+    for (const released of [0, 1]) {
+      const disk = new SimDisk();
+      await (await openMany(disk)).close();
+      const round = (generation: number, roundsBefore: number): Uint8Array =>
+        encodeRound({ life: 1, generation, round: 0, released, roundsBefore }, []);
+      disk.replace(`${MANY_LOGS_DIRECTORY}/FORMAT`, Buffer.from("polymq data directory, format 2\n"));
+      // The first file had two rounds; the second of them is no more.
+      disk.replace(`${MANY_LOGS_DIRECTORY}/journal/0`, round(1, 0));
+      disk.replace(`${MANY_LOGS_DIRECTORY}/journal/1`, round(2, 2));
+      if (released === 0) await expect(openMany(disk)).rejects.toBeInstanceOf(CorruptionError);
+      else await (await openMany(disk)).close();
+    }
   });
 
   it("does no harm where the logs' own files are whole", async () => {
