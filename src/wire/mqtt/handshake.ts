@@ -132,7 +132,8 @@ export class Handshake {
     if (anonymousUser === null) throw new MqttError(REASON.notAuthorized, "clients must log in");
     if (anonymousUser !== GUEST.user) return broker.principalOf(anonymousUser);
     if (!this.transport.loopback) {
-      const text = "only who is on this machine need not log in, unless mqtt-anonymous-user names somebody";
+      const text =
+        "only who is on this machine, or a page from it, need not log in, unless mqtt-anonymous-user names somebody";
       throw new MqttError(REASON.notAuthorized, text);
     }
     return broker.authenticate({ ...GUEST, loopback: true });
