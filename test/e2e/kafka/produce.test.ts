@@ -5,6 +5,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import { batchBytes } from "../../../src/message/record-batch.ts";
 import { RecordCursor } from "../../../src/message/record-cursor.ts";
 import type { ByteRange } from "../../../src/wire/kafka/codec/reader.ts";
+import { ZERO_UUID } from "../../../src/wire/kafka/codec/schema.ts";
+import { deleteTopics } from "../../../src/wire/kafka/schemas/delete-topics.ts";
 import { fetch } from "../../../src/wire/kafka/schemas/fetch.ts";
 import { metadata } from "../../../src/wire/kafka/schemas/metadata.ts";
 import { produce } from "../../../src/wire/kafka/schemas/produce.ts";
@@ -135,6 +137,33 @@ describe("a batch", () => {
       partitionResponses.map(({ errorCode }) => errorCode),
     );
     expect(codes).toEqual([[3, 0], [3]]);
+  });
+
+  test("goes by the topic's id from version 13 on", async () => {
+    const byId = async (topicId: string, index = 0) => {
+      const { responses } = await client.ask(produce, 13, {
+        acks: -1,
+        timeoutMs: 1000,
+        topicData: [{ topicId, partitionData: [{ index, records: batchOf([{ value: "v" }]) }] }],
+      });
+      expect(responses[0]!.topicId).toBe(topicId);
+      return responses[0]!.partitionResponses[0]!;
+    };
+    const name = await freshTopic();
+    const idOf = async () => {
+      const { topics } = await client.ask(metadata, 12, { topics: [{ name }], allowAutoTopicCreation: true });
+      return topics[0]!.topicId;
+    };
+    const before = await idOf();
+    expect(await byId(before)).toMatchObject({ errorCode: 0, baseOffset: 0 });
+    expect(await byId(before, 7)).toMatchObject({ errorCode: 3, baseOffset: -1 });
+    expect(await byId("0123456789abcdef0123456789abcdef")).toMatchObject({ errorCode: 100, baseOffset: -1 });
+    expect(await byId(ZERO_UUID)).toMatchObject({ errorCode: 100, baseOffset: -1 });
+    // Records for a topic that was deleted do not end up in the one that is now called like it.
+    await client.ask(deleteTopics, 5, { topicNames: [name], timeoutMs: 1000 });
+    const after = await idOf();
+    expect(await byId(before)).toMatchObject({ errorCode: 100, baseOffset: -1 });
+    expect(await byId(after)).toMatchObject({ errorCode: 0, baseOffset: 0 });
   });
 
   test("with acks that do not exist is refused", async () => {

@@ -12,7 +12,7 @@ import type { Request, Response } from "../codec/api.ts";
 import type { ByteRange } from "../codec/reader.ts";
 import { CODES, type CodeName } from "../errors.ts";
 import { convertUp } from "../legacy/up.ts";
-import { additionOf } from "../produce-addition.ts";
+import { additionOf, meantTopic } from "../produce-addition.ts";
 import { backlogOf, holdForAlarm } from "../producers.ts";
 import { type Appendable, findWritable } from "../queue-topic.ts";
 import { throttleOf } from "../quotas/throttle.ts";
@@ -48,9 +48,8 @@ const REFUSALS: Readonly<Record<AppendRefusal, CodeName>> = {
  */
 export const produceHandler = defineHandler({
   api: produce,
-  versions: [0, 12],
   handle(request, call): Outcome<typeof produce> {
-    const addition = call.version >= FIRST_TO_ADD ? additionOf(request, call.peer) : null;
+    const addition = call.version >= FIRST_TO_ADD ? additionOf(request, call) : null;
     if (addition === null) return appendAll(request, call);
     addition.carryOut(
       call,
@@ -92,8 +91,9 @@ function recordBytes({ topicData }: Request<typeof produce>): number {
 
 function refuseAll({ topicData }: Request<typeof produce>, errorCode: number): Answer {
   return {
-    responses: topicData.map(({ name, partitionData }) => ({
+    responses: topicData.map(({ name, topicId, partitionData }) => ({
       name,
+      topicId,
       partitionResponses: partitionData.map(({ index }) => ({ index, errorCode, baseOffset: -1 })),
     })),
   };
@@ -131,17 +131,20 @@ class ProduceWork implements OffsetWaiter {
 
   append({ topicData }: Request<typeof produce>): Answer {
     const responses: TopicAnswer[] = [];
-    for (const { name, partitionData } of topicData) {
+    const { peer, version } = this.call;
+    for (const topic of topicData) {
+      const { name, topicId } = topic;
+      const meant = meantTopic(peer, version, topic);
       const partitionResponses: PartitionAnswer[] = [];
-      for (const { index, records } of partitionData) {
-        const found = findWritable(this.call.peer, name, index);
+      for (const { index, records } of topic.partitionData) {
+        const found = meant === null ? CODES.UNKNOWN_TOPIC_ID : findWritable(peer, meant, index);
         partitionResponses.push(
           typeof found === "number"
             ? { index, errorCode: found, baseOffset: -1 }
             : this.appendTo(found, index, records),
         );
       }
-      responses.push({ name, partitionResponses });
+      responses.push({ name, topicId, partitionResponses });
     }
     return { responses };
   }
