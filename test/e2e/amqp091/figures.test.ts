@@ -44,7 +44,7 @@ test("each publish, confirm, delivery and drop is counted once", async () => {
   const first = await channel.get("work");
   if (first) channel.nack(first, false, true);
   const again = await channel.get("work");
-  expect(again && again.fields.redelivered).toBe(true);
+  expect((again || undefined)?.fields.redelivered).toBe(true);
   await channel.prefetch(4);
   const seen: number[] = [];
   const { consumerTag } = await channel.consume("work", (message) => {
