@@ -25,7 +25,7 @@ function start(): void {
   alarms.start();
 }
 
-function after(time: string): readonly string[] {
+function kindsAfter(time: string): readonly string[] {
   clock.advance(time);
   return alarms.kinds;
 }
@@ -40,52 +40,52 @@ describe("memory that the process does not give back", () => {
     start();
     resident = 1100;
     share = 1;
-    expect(after("1s")).toEqual(["memory"]);
+    expect(kindsAfter("1s")).toEqual(["memory"]);
   });
 
   it("is an alarm while there is something to drain", () => {
     share = 0.3;
-    expect(after("10m")).toEqual(["memory"]);
+    expect(kindsAfter("10m")).toEqual(["memory"]);
   });
 
   it("is none any more when all has been drained for a while", () => {
     share = 0.1;
-    expect(after("4s")).toEqual(["memory"]);
-    expect(after("2s")).toEqual([]);
-    expect(after("10m")).toEqual([]);
+    expect(kindsAfter("4s")).toEqual(["memory"]);
+    expect(kindsAfter("2s")).toEqual([]);
+    expect(kindsAfter("10m")).toEqual([]);
   });
 
   it("is one again when messages fill it, or when it grows", () => {
     share = 0;
-    expect(after("6s")).toEqual([]);
+    expect(kindsAfter("6s")).toEqual([]);
     share = 0.4;
-    expect(after("6s")).toEqual([]);
+    expect(kindsAfter("6s")).toEqual([]);
     share = 0.6;
-    expect(after("1s")).toEqual(["memory"]);
+    expect(kindsAfter("1s")).toEqual(["memory"]);
     share = 0;
-    expect(after("6s")).toEqual([]);
+    expect(kindsAfter("6s")).toEqual([]);
     resident = 1300;
-    expect(after("1s")).toEqual(["memory"]);
-    expect(after("6s")).toEqual([]);
+    expect(kindsAfter("1s")).toEqual(["memory"]);
+    expect(kindsAfter("6s")).toEqual([]);
   });
 
   it("is forgotten when it is given back after all", () => {
     share = 0;
-    expect(after("6s")).toEqual([]);
+    expect(kindsAfter("6s")).toEqual([]);
     resident = 800;
-    expect(after("1s")).toEqual([]);
+    expect(kindsAfter("1s")).toEqual([]);
     resident = 1050;
-    expect(after("1s")).toEqual(["memory"]);
+    expect(kindsAfter("1s")).toEqual(["memory"]);
   });
 
   it("needs no such thing when it is given back: a tenth below the mark is enough", () => {
     resident = 899;
-    expect(after("1s")).toEqual([]);
+    expect(kindsAfter("1s")).toEqual([]);
   });
 });
 
 it("a mark below what the empty broker takes is an alarm for good", () => {
   resident = 2000;
   start();
-  expect(after("10m")).toEqual(["memory"]);
+  expect(kindsAfter("10m")).toEqual(["memory"]);
 });
