@@ -1,12 +1,13 @@
 // Whatever a Kafka client sends, nothing is a fault of ours: requests of every API and version with
 // arbitrary values in them, and a conversation that has been tampered with.
-import type { Socket } from "node:net";
+
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { Arena } from "../../src/base/arena.ts";
 import { SystemClock } from "../../src/base/clock.ts";
 import { Turn } from "../../src/base/turn.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
+import type { Receipt } from "../../src/net/byte-stream.ts";
 import { Outbox } from "../../src/net/outbox.ts";
 import type { ConnectionHandler, Transport } from "../../src/net/transport.ts";
 import { KafkaAcceptor } from "../../src/wire/kafka/acceptor.ts";
@@ -89,14 +90,12 @@ class Line implements Transport {
   constructor() {
     const socket = {
       destroyed: false,
-      cork() {},
-      uncork() {},
-      write: (bytes: Uint8Array, done: () => void) => {
-        this.written.push(Buffer.from(bytes));
-        done();
+      write: (parts: readonly Uint8Array[], receipt: Receipt) => {
+        this.written.push(Buffer.concat(parts));
+        receipt.done();
       },
     };
-    this.outbox = new Outbox(arena, turn, socket as unknown as Socket, 1 << 20, {
+    this.outbox = new Outbox(arena, turn, socket, 1 << 20, {
       drained: () => this.handler.drained(),
       wrote: nothing,
       exhausted: () => faults.push(new Error("no memory for output")),

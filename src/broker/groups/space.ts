@@ -224,6 +224,7 @@ export class GroupSpace implements GroupControl {
       return;
     }
     const answers = partitions.map(({ stream, partition }): GroupRefusal | null => {
+      if (partition >= (this.streams.find(stream)?.partitions ?? 0)) return "partition-unknown";
       if (group.members?.reads(stream) === true) return "stream-subscribed";
       group.offsets.delete(stream, partition);
       return null;

@@ -40,7 +40,7 @@ export class Assembly {
 
   /** @throws AmqpError 505 when it is not the content header that has to follow, 406 when it is too large */
   header(type: number, bytes: Uint8Array, at: number, end: number, messageBytesMax: number): void {
-    if (type !== FRAME_HEADER || end - at < CONTENT_HEAD_BYTES) {
+    if (type !== FRAME_HEADER || end - at < CONTENT_HEAD_BYTES || readU16(bytes, at + 2) !== 0) {
       throw new AmqpError(
         "UNEXPECTED_FRAME",
         `expected content header for class ${CLASS_BASIC}, got non content header frame instead`,

@@ -16,6 +16,13 @@ function consume(peer: FakePeer, queue: string, consumerTag: string, noAck = fal
   peer.send(channel, "basic.consume", { reserved1: 0, queue, consumerTag, ...flags, arguments: noTable });
 }
 
+/** A content header with a weight, which is always 0; any other frame as it is. */
+function withWeight(bytes: Buffer): Buffer {
+  const changed = Buffer.from(bytes);
+  if (changed[0] === 2) changed[7 + 3] = 1;
+  return changed;
+}
+
 const transient = Buffer.from("0000", "hex");
 const persistent = Buffer.from("100002", "hex");
 
@@ -312,6 +319,24 @@ describe("errors", () => {
       frame(1, 1, Buffer.from("0032000a0000ff41", "hex")),
       502,
       "SYNTAX_ERROR - unexpected end of data",
+    ],
+    [
+      "a name that is no UTF-8",
+      frame(1, 1, Buffer.from("0032000a0000" + "02fffe" + "00" + "00000000", "hex")),
+      501,
+      "FRAME_ERROR - Malformed UTF-8 in shortstr",
+    ],
+    [
+      "a content header with a weight",
+      Buffer.concat(publishFrames(1, "q", Buffer.from("x")).map(withWeight)),
+      505,
+      "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead",
+    ],
+    [
+      "the same, frame by frame",
+      Buffer.concat([...publishFrames(1, "q", Buffer.from("xy"), { partBytes: 1 })].map(withWeight)),
+      505,
+      "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead",
     ],
     [
       "channel beyond the limit",

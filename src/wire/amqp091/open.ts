@@ -28,7 +28,7 @@ import {
   methodId,
   readArguments,
 } from "./codec/method.ts";
-import { MalformedError, Reader } from "./codec/reader.ts";
+import { MalformedError, MalformedTextError, Reader } from "./codec/reader.ts";
 import { Writer } from "./codec/writer.ts";
 import { binaryTerm } from "./erlang.ts";
 import { AmqpError, type ErrorScope, fromBroker, toAmqpError } from "./errors.ts";
@@ -346,11 +346,12 @@ export class OpenConnection implements Link, CommitWaiter {
   private raise(channel: Channel, thrown: unknown, id: number, args?: Record<string, unknown>): void {
     const error = this.translate(thrown, args);
     if (error.soft) channel.fail(error, id >>> 16, id & 0xffff);
-    else this.fail(error, id);
+    else this.fail(error, error.reply === "FRAME_ERROR" ? 0 : id); // as RabbitMQ: what is no text is no method either
   }
 
   private translate(thrown: unknown, args?: Record<string, unknown>): AmqpError {
     if (thrown instanceof MalformedError) return new AmqpError("SYNTAX_ERROR", thrown.message);
+    if (thrown instanceof MalformedTextError) return new AmqpError("FRAME_ERROR", thrown.message);
     const { user, namespace } = this.session;
     let scope: ErrorScope = { user, namespace };
     if (thrown instanceof BrokerError && ABOUT_ARGUMENTS.has(thrown.code)) {

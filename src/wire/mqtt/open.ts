@@ -278,7 +278,16 @@ export class OpenConnection implements Link, CommitWaiter {
       if (sessionExpiry !== undefined) this.setExpiry(sessionExpiry);
     }
     reader.finish();
-    this.close(reason !== REASON.success);
+    this.leave(reason !== REASON.success);
+  }
+
+  /** The client sees the end when it is stored: the will that it took back is not said after a crash either. */
+  private leave(willed: boolean): void {
+    this.release(willed);
+    this.onEnd();
+    const end = (): void => this.transport.end();
+    if (!this.session.durable) end();
+    else this.context.broker.durable(() => void this.broker.whenCommitted({ committed: end }));
   }
 
   /** [MQTT-3.14.2-2]: what ends with the connection cannot be made to last. */

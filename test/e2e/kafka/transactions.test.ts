@@ -71,8 +71,8 @@ test("it is announced", async () => {
   });
   const name = "transaction.version";
   expect(finalizedFeaturesEpoch).toBeGreaterThanOrEqual(0);
-  expect(finalizedFeatures).toEqual([{ name, maxVersionLevel: 2, minVersionLevel: 2 }]);
-  expect(supportedFeatures).toEqual([{ name, minVersion: 0, maxVersion: 2 }]);
+  expect(finalizedFeatures).toContainEqual({ name, maxVersionLevel: 2, minVersionLevel: 2 });
+  expect(supportedFeatures).toContainEqual({ name, minVersion: 0, maxVersion: 2 });
 });
 
 test.each([12, 13])(

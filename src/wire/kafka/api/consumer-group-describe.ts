@@ -18,7 +18,8 @@ export const consumerGroupDescribeHandler = defineHandler({
         }
         const view = peer.session.groups.describe(groupId);
         if (view?.kind !== "assigned") {
-          const errorMessage = `Group ${groupId} is not a consumer group.`;
+          const why = view === null ? "not found" : "is not a consumer group";
+          const errorMessage = `Group ${groupId} ${why}.`;
           return { groupId, errorCode: CODES.GROUP_ID_NOT_FOUND, errorMessage };
         }
         const authorizedOperations = includeAuthorizedOperations

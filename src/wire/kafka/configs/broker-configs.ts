@@ -98,12 +98,12 @@ export class BrokerConfigs {
     return this.node.context.broker.settings.entries(SCOPE).map(([name]) => name);
   }
 
-  /** @throws KafkaError INVALID_CONFIG when it cannot be changed */
+  /** @throws KafkaError INVALID_REQUEST when it cannot be changed */
   typeOf(name: string): number {
     return find(name).kind.type;
   }
 
-  /** @throws KafkaError INVALID_CONFIG */
+  /** @throws KafkaError INVALID_CONFIG for a value, INVALID_REQUEST for what cannot be changed */
   check(texts: ReadonlyMap<string, string>): Record<string, string> {
     const checked: Record<string, string> = {};
     for (const [name, given] of texts) {
@@ -179,7 +179,7 @@ export class BrokerConfigs {
 function find(name: string): DynamicConfig {
   const config = BY_NAME.get(name);
   if (config !== undefined) return config;
-  throw new KafkaError("INVALID_CONFIG", `Cannot update these configs dynamically: Set(${name})`);
+  throw new KafkaError("INVALID_REQUEST", `Cannot update these configs dynamically: Set(${name})`);
 }
 
 export function brokerConfigs(node: KafkaNode): BrokerConfigs {

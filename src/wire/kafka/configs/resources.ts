@@ -129,11 +129,12 @@ export function applyChanges(
   for (const { name, configOperation, value } of changes) {
     if (seen.has(name)) throw new KafkaError("INVALID_REQUEST", `${name} is changed more than once`);
     seen.add(name);
-    const type = resource.typeOf(name);
+    // What is not set can be forgotten, even what there is not: tools clear configurations without asking.
     if (configOperation === DELETE) {
       texts.delete(name);
       continue;
     }
+    const type = resource.typeOf(name);
     if (value === null) throw new KafkaError("INVALID_REQUEST", `${name} has no value`);
     if (configOperation !== SET && type !== TYPES.LIST) {
       throw new KafkaError("INVALID_CONFIG", `Cannot append to or subtract from ${name}: it is no list`);
