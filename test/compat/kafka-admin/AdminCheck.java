@@ -247,7 +247,7 @@ public class AdminCheck {
             same(4, admin.describeTopics(List.of(t + ".p")).allTopicNames().get().get(t + ".p").partitions().size());
             alter(admin, all, op("num.partitions", "", AlterConfigOp.OpType.DELETE));
             same("1", config(admin, broker, "num.partitions").value());
-            fails(InvalidConfigurationException.class, () -> alter(admin, all, op("broker.id", "7", AlterConfigOp.OpType.SET)));
+            fails(InvalidRequestException.class, () -> alter(admin, all, op("broker.id", "7", AlterConfigOp.OpType.SET)));
         });
         check("defaults of topics are changed while it runs", () -> {
             ConfigResource all = new ConfigResource(ConfigResource.Type.BROKER, "");
