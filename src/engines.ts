@@ -20,7 +20,7 @@ const ENGINES: Readonly<Record<EngineScheme, OpenEngine>> = {
     (await import("./engine/memory/memory-engine.ts")).openMemoryEngine(memoryOptions(context)),
 };
 
-/** @throws LockedError, CorruptionError */
+/** @throws LockedError, CorruptionError, DataDirectoryError */
 export function openEngine(context: EngineContext): Promise<Engine> {
   return ENGINES[context.settings.engine.scheme](context);
 }

@@ -3,6 +3,7 @@ import type { ListenerOverview } from "./admin/index.ts";
 import { type Clock, SystemClock } from "./base/clock.ts";
 import { type Logger, silentLogger } from "./base/logger.ts";
 import { clientUrl } from "./cli/banner.ts";
+import { suggestion } from "./config/nearest.ts";
 import { ConfigError, configure, type Given } from "./config/sources.ts";
 import {
   CLIENT_PORTS,
@@ -11,15 +12,16 @@ import {
   type ListenerName,
   limitsOf,
   listenerName,
+  OPTION_NAMES,
   type OptionName,
 } from "./config.ts";
 import type { Durability } from "./engine/engine.ts";
-import { checkLimits, type Limits } from "./limits.ts";
+import { checkLimits, DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { Server } from "./server.ts";
 
 export { type Clock, ManualClock, SystemClock, type Timer } from "./base/clock.ts";
 export type { Logger } from "./base/logger.ts";
-export { CorruptionError, type Durability, LockedError } from "./engine/engine.ts";
+export { CorruptionError, DataDirectoryError, type Durability, LockedError } from "./engine/engine.ts";
 export type { Limits } from "./limits.ts";
 export { ListenError } from "./listeners.ts";
 export { ConfigError };
@@ -105,9 +107,10 @@ const ARENA_BYTES = 64 * 1024 * 1024;
 
 /**
  * Starts a broker in this process. As many as you like: they share nothing.
- * @throws ConfigError, LockedError, ListenError
+ * @throws ConfigError, LockedError, CorruptionError, DataDirectoryError, ListenError
  */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  refuseUnknown(options);
   const { settings } = configure([layerOf(options)]);
   const limits = { ...limitsOf(settings), ...options.limits };
   checkLimits(limits);
@@ -117,6 +120,40 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   const endpoints: Record<string, Endpoint> = {};
   for (const listener of server.listeners) endpoints[listener.name] = endpointOf(listener, user);
   return { ...endpoints, amqp: endpoints.amqp as Endpoint, stop: () => server.close() };
+}
+
+/** By name, what may be said inside; nothing for values, and for objects that are somebody else's. */
+const OWN_OPTIONS = {
+  engine: [],
+  dataDir: [],
+  durability: [],
+  checkpointIntervalMs: [],
+  amqp: ["host", "port"],
+  http: ["host", "port"],
+  user: ["name", "password"],
+  limits: Object.keys(DEFAULT_LIMITS),
+  settings: OPTION_NAMES,
+  consumerTimeoutMs: [],
+  shutdownGraceMs: [],
+  clock: [],
+  logger: [],
+} satisfies Record<Exclude<keyof BrokerOptions, keyof PortsOptions>, readonly string[]>;
+
+/** What a compiler says to those who have one. @throws ConfigError */
+function refuseUnknown(options: BrokerOptions): void {
+  const ports = CLIENT_PORTS.filter((name) => name !== "amqpPort").map(
+    (name) =>
+      [listenerName(name), isSecure(name) ? ["port", "cert", "key", "ca", "verifyPeer"] : ["port"]] as const,
+  );
+  const known = new Map<string, readonly string[]>([...Object.entries(OWN_OPTIONS), ...ports]);
+  const refuse = (name: string, names: Iterable<string>, place = ""): never => {
+    throw new ConfigError(`unknown option '${place}${name}'${suggestion(name, names)}`);
+  };
+  for (const [option, value] of Object.entries(options)) {
+    const names = known.get(option) ?? refuse(option, known.keys());
+    if (names.length === 0 || typeof value !== "object") continue;
+    for (const name of Object.keys(value ?? {})) if (!names.includes(name)) refuse(name, names, `${option}.`);
+  }
 }
 
 function endpointOf(listener: ListenerOverview, user: string): Endpoint {

@@ -1,7 +1,15 @@
 import { readFile } from "node:fs/promises";
 import type { TlsOptions } from "node:tls";
 import type { Arena } from "./base/arena.ts";
-import { type ClientPort, isSecure, listenerName, type OptionName, type Settings } from "./config.ts";
+import { ConfigError } from "./config/sources.ts";
+import {
+  type ClientPort,
+  flagName,
+  isSecure,
+  listenerName,
+  type OptionName,
+  type Settings,
+} from "./config.ts";
 import { reserveScratch } from "./net/connection.ts";
 import { Listener, type ListenerOptions } from "./net/listener.ts";
 import type { Offering, SpokenProtocol } from "./net/offering.ts";
@@ -141,12 +149,26 @@ export class ClientListeners {
   }
 }
 
-/** Null without a certificate: then the configuration has no TLS port. */
+async function readPem(name: "tlsCert" | "tlsKey" | "tlsCa", file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new ConfigError(`${flagName(name)}: ${(error as Error).message}`);
+  }
+}
+
+/** Null without a certificate: then the configuration has no TLS port. @throws ConfigError */
 export async function readTls(settings: Settings): Promise<TlsOptions | null> {
   const { tlsCert, tlsKey, tlsCa, tlsVerifyPeer } = settings;
   if (tlsCert === null || tlsKey === null) return null;
-  const [cert, key] = await Promise.all([readFile(tlsCert), readFile(tlsKey)]);
-  const ca = tlsCa === null ? {} : { ca: await readFile(tlsCa) };
+  const [cert, key] = await Promise.all([readPem("tlsCert", tlsCert), readPem("tlsKey", tlsKey)]);
+  const ca = tlsCa === null ? {} : { ca: await readPem("tlsCa", tlsCa) };
+  const { createSecureContext } = await import("node:tls");
+  try {
+    createSecureContext({ cert, key, ...ca });
+  } catch (error) {
+    throw new ConfigError(`tls-cert and tls-key cannot be used together: ${(error as Error).message}`);
+  }
   // A certificate that is asked for but not demanded lets clients log in with it all the same.
   return { cert, key, ...ca, requestCert: tlsCa !== null, rejectUnauthorized: tlsVerifyPeer };
 }

@@ -41,7 +41,7 @@ export class Server {
     this.options = options;
   }
 
-  /** @throws LockedError, CorruptionError, ListenError */
+  /** @throws LockedError, CorruptionError, DataDirectoryError, ListenError */
   static async start(options: ServerOptions): Promise<Server> {
     const server = new Server(options);
     try {

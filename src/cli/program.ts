@@ -27,6 +27,7 @@ export async function run(
   const program = new Command("polymq")
     .description(`${PRODUCT}: a message broker for the clients you already have.`)
     .version(VERSION)
+    .addHelpText("after", "\n'polymq serve --help' tells every option.")
     .exitOverride();
   withOptions(program.command("serve").description("start the broker")).action(perform(serve));
   withOptions(

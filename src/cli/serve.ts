@@ -39,13 +39,17 @@ export async function serve(
   return 0;
 }
 
-/** Resolves at the first signal; a second one ends the process where it stands, which the log survives. */
+/** One wish to stop often comes twice, to this process and to its group (`timeout`, npm, a terminal). */
+const SAME_WISH_MS = 300;
+
+/** Resolves at the first signal; a later one ends the process where it stands, which the log survives. */
 function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    let first = true;
+    let firstMs: number | null = null;
     const stop = (signal: NodeJS.Signals) => {
-      if (!first) process.exit(1);
-      first = false;
+      const nowMs = performance.now();
+      firstMs ??= nowMs;
+      if (nowMs - firstMs > SAME_WISH_MS) process.exit(1);
       resolve(signal);
     };
     process.on("SIGTERM", stop);

@@ -1,6 +1,6 @@
 import { ConfigError } from "../config/sources.ts";
 import { environmentName, flagName, OPTIONS, type OptionName } from "../config.ts";
-import { CorruptionError, LockedError } from "../engine/engine.ts";
+import { CorruptionError, DataDirectoryError, LockedError } from "../engine/engine.ts";
 import { ListenError } from "../listeners.ts";
 
 /** What went wrong with a start, in words that say what to do. A surprise keeps its stack. */
@@ -12,6 +12,10 @@ export function explain(error: unknown): string {
   }
   if (error instanceof CorruptionError) return `the stored data is damaged: ${error.message}`;
   if (!(error instanceof Error)) return String(error);
+  if (error instanceof DataDirectoryError) {
+    const remedy = error.code === "ENOSPC" ? "Make room" : "Make it usable";
+    return `${error.message}\n  ${remedy}, or choose another directory: ${ways("dataDir", "DIR")}.`;
+  }
   // A file or directory that cannot be used: the system's message says which and why.
   return "syscall" in error ? error.message : (error.stack ?? error.message);
 }

@@ -143,3 +143,15 @@ export class CorruptionError extends Error {
 export class LockedError extends Error {
   override readonly name = "LockedError";
 }
+
+/** The data directory cannot be used as it is: no right to it, no room in it, no directory at all. */
+export class DataDirectoryError extends Error {
+  override readonly name = "DataDirectoryError";
+  /** As the system calls it: EACCES, ENOSPC, EROFS, … */
+  readonly code: string;
+
+  constructor(directory: string, cause: Error, code: string) {
+    super(`data directory ${directory} cannot be used: ${cause.message}`, { cause });
+    this.code = code;
+  }
+}

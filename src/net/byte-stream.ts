@@ -1,11 +1,17 @@
+/** To be told when bytes that were handed over may be changed again. */
+export interface Receipt {
+  /** Called once, whether or not they have reached anybody. */
+  done(): void;
+}
+
 /** What an outbox writes to: a socket, or what is spoken inside one. */
 export interface ByteSink {
   readonly destroyed: boolean;
-  /** Between `cork` and `uncork` stands what shall leave together. */
-  cork(): void;
-  uncork(): void;
-  /** The bytes stay as they are until `done`. */
-  write(bytes: Uint8Array, done: () => void): unknown;
+  /**
+   * Sends what shall leave together. The bytes stay as they are until the receipt is done, which may be
+   * before this returns; the array is the caller's again at once.
+   */
+  write(parts: readonly Uint8Array[], receipt: Receipt): void;
 }
 
 export interface ByteStream extends ByteSink {

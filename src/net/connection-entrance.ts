@@ -1,10 +1,8 @@
 import type { Socket } from "node:net";
-import type { Flow } from "./byte-stream.ts";
 import { Connection, type ConnectionParts } from "./connection.ts";
 import type { Arrival, Entrance } from "./entrance.ts";
 import { adoptWithBuffer, RAW_FLOW } from "./raw-socket.ts";
-
-const SOCKET_FLOW: Flow<Socket> = { pause: (socket) => socket.pause(), resume: (socket) => socket.resume() };
+import { SOCKET_FLOW, SocketStream } from "./socket-stream.ts";
 
 /** The end of the way in: the socket becomes a connection of one protocol. */
 export class ConnectionEntrance implements Entrance {
@@ -19,7 +17,7 @@ export class ConnectionEntrance implements Entrance {
   admit(socket: Socket, arrival: Arrival): void {
     const connection = this.connect(arrival);
     if (arrival.tls === null && this.adopt(socket, connection)) return;
-    connection.open(socket, SOCKET_FLOW);
+    connection.open(new SocketStream(socket), SOCKET_FLOW);
     bind(socket, connection);
     socket.on("data", (chunk: Buffer) => connection.onData(chunk));
     if (!connection.held) socket.resume();
@@ -37,12 +35,13 @@ export class ConnectionEntrance implements Entrance {
     const { arena, scratch } = this.parts;
     const first = accepted.read() as Buffer | null;
     const buffer = arena.bytes.subarray(scratch.at, scratch.at + scratch.size);
-    const socket = adoptWithBuffer(accepted, buffer, (count) => connection.onBytes(count));
-    if (socket === null) {
+    const stream = adoptWithBuffer(accepted, buffer, (count) => connection.onBytes(count));
+    if (stream === null) {
       if (first !== null) accepted.unshift(first);
       return false;
     }
-    connection.open(socket, RAW_FLOW);
+    const { socket } = stream;
+    connection.open(stream, RAW_FLOW);
     bind(socket, connection);
     if (first !== null) connection.onData(first);
     if (!connection.held) socket.read(0);

@@ -1,24 +1,22 @@
-import type { Socket } from "node:net";
 import { expect, it } from "vitest";
 import { Arena, BLOCK_BYTES, LARGE_CHUNK_BYTES } from "../base/arena.ts";
 import { Turn } from "../base/turn.ts";
+import type { Receipt } from "./byte-stream.ts";
 import { Outbox } from "./outbox.ts";
 
 class FakeSocket {
   destroyed = false;
   readonly written: Buffer[] = [];
-  cork(): void {}
-  uncork(): void {}
-  write(bytes: Uint8Array, done: () => void): void {
-    this.written.push(Buffer.from(bytes));
-    done();
+  write(parts: readonly Uint8Array[], receipt: Receipt): void {
+    this.written.push(Buffer.concat(parts));
+    receipt.done();
   }
 }
 
 function open(arena: Arena) {
   const socket = new FakeSocket();
   const events: string[] = [];
-  const outbox = new Outbox(arena, new Turn(), socket as unknown as Socket, 1024 * 1024, {
+  const outbox = new Outbox(arena, new Turn(), socket, 1024 * 1024, {
     drained: () => events.push("drained"),
     wrote: () => events.push("wrote"),
     exhausted: () => {

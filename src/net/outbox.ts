@@ -1,12 +1,29 @@
 import { type Arena, DISCARD_OFFSET, LARGE_CHUNK_BYTES, SMALL_CHUNK_BYTES } from "../base/arena.ts";
 import type { Flush, Turn } from "../base/turn.ts";
-import type { ByteSink } from "./byte-stream.ts";
+import type { ByteSink, Receipt } from "./byte-stream.ts";
 
-interface Chunk {
-  offset: number;
-  size: number;
-  used: number;
+/** Output in memory of the arena, which it is the receipt for when it is written alone. */
+class Chunk implements Receipt {
+  readonly offset: number;
+  readonly size: number;
+  used = 0;
+  private readonly outbox: Outbox;
+
+  constructor(outbox: Outbox, offset: number, size: number) {
+    this.outbox = outbox;
+    this.offset = offset;
+    this.size = size;
+  }
+
+  done(): void {
+    this.outbox.release(this);
+  }
 }
+
+type Part = Chunk | Uint8Array;
+
+/** What is written alone: sinks leave the array to its owner. */
+const ONE: Uint8Array[] = [];
 
 export interface OutboxEvents {
   /** Output has fallen under a quarter of the high-water mark after `full` was true. */
@@ -32,7 +49,7 @@ export class Outbox implements Flush {
   private readonly sink: ByteSink;
   private readonly events: OutboxEvents;
   private current: Chunk | null = null;
-  private queue: (Chunk | Uint8Array)[] = [];
+  private queue: Part[] = [];
   private closed = false;
   private aboveHighWater = false;
   readonly highWaterBytes: number;
@@ -103,37 +120,39 @@ export class Outbox implements Flush {
 
   /** Writes all that was encoded, in one system call where possible. */
   run(): number {
+    if (this.queue.length === 0) return this.runOne();
     this.seal();
     const parts = this.queue;
-    if (parts.length === 0) return 0;
     this.queue = [];
     if (this.closed || this.sink.destroyed) {
       for (const part of parts) this.release(part);
       return 0;
     }
     this.events.wrote();
-    if (parts.length === 1) return this.write(parts[0] as Chunk | Uint8Array);
     let count = 0;
-    this.sink.cork();
-    for (const part of parts) count += this.write(part);
-    this.sink.uncork();
+    const all: Uint8Array[] = [];
+    for (const part of parts) {
+      const bytes = part instanceof Uint8Array ? part : this.bytesOf(part);
+      all.push(bytes);
+      count += bytes.length;
+    }
+    const release = (): void => {
+      for (const part of parts) this.release(part);
+    };
+    this.sink.write(all, { done: release });
     return count;
   }
 
   /** Flushes now and forgets what is written afterwards. */
   close(): void {
+    // Nobody is to be told of room from in here.
+    this.aboveHighWater = false;
     this.run();
     this.closed = true;
   }
 
-  private write(part: Chunk | Uint8Array): number {
-    const bytes =
-      part instanceof Uint8Array ? part : this.arena.buffer.subarray(part.offset, part.offset + part.used);
-    this.sink.write(bytes, () => this.release(part));
-    return bytes.length;
-  }
-
-  private release(part: Chunk | Uint8Array): void {
+  /** For the receipts of what was written. */
+  release(part: Part): void {
     if (part instanceof Uint8Array) this.pendingBytes -= part.length;
     else {
       this.pendingBytes -= part.used;
@@ -145,6 +164,26 @@ export class Outbox implements Flush {
       this.aboveHighWater = false;
       if (!this.closed) this.events.drained();
     }
+  }
+
+  /** The usual case: what a turn has for one client fits in one chunk. */
+  private runOne(): number {
+    const chunk = this.current;
+    if (chunk === null) return 0;
+    this.current = null;
+    const { used } = chunk;
+    if (used === 0 || this.closed || this.sink.destroyed) {
+      this.release(chunk);
+      return 0;
+    }
+    this.events.wrote();
+    ONE[0] = this.bytesOf(chunk);
+    this.sink.write(ONE, chunk);
+    return used;
+  }
+
+  private bytesOf({ offset, used }: Chunk): Uint8Array {
+    return this.arena.buffer.subarray(offset, offset + used);
   }
 
   private get exhausted(): boolean {
@@ -171,7 +210,7 @@ export class Outbox implements Flush {
       this.events.exhausted();
       return DISCARD_OFFSET;
     }
-    this.current = { offset, size: small ? SMALL_CHUNK_BYTES : LARGE_CHUNK_BYTES, used: 0 };
+    this.current = new Chunk(this, offset, small ? SMALL_CHUNK_BYTES : LARGE_CHUNK_BYTES);
     return offset;
   }
 }

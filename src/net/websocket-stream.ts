@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { WebSocket } from "ws";
-import type { ByteStream } from "./byte-stream.ts";
+import type { ByteStream, Receipt } from "./byte-stream.ts";
 
 /** RFC 6455 section 7.4.1. */
 const NORMAL_CLOSURE = 1000;
@@ -10,9 +10,6 @@ export class WebSocketStream implements ByteStream {
   /** The client sends text and wants to be answered likewise. */
   text = false;
   private readonly socket: WebSocket;
-  private parts: Uint8Array[] = [];
-  private waiting: (() => void)[] = [];
-  private corked = false;
 
   constructor(socket: WebSocket) {
     this.socket = socket;
@@ -22,19 +19,11 @@ export class WebSocketStream implements ByteStream {
     return this.socket.readyState !== this.socket.OPEN;
   }
 
-  cork(): void {
-    this.corked = true;
-  }
-
-  uncork(): void {
-    this.corked = false;
-    this.send();
-  }
-
-  write(bytes: Uint8Array, done: () => void): void {
-    this.parts.push(bytes);
-    this.waiting.push(done);
-    if (!this.corked) this.send();
+  write(parts: readonly Uint8Array[], receipt: Receipt): void {
+    const message = parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
+    // Text that is none would have to be refused by the client (RFC 6455 section 8.1).
+    const binary = !(this.text && isUtf8(message));
+    this.socket.send(message, { binary }, () => receipt.done());
   }
 
   pause(): void {
@@ -53,18 +42,5 @@ export class WebSocketStream implements ByteStream {
 
   destroy(): void {
     this.socket.terminate();
-  }
-
-  private send(): void {
-    const { parts, waiting } = this;
-    if (parts.length === 0) return;
-    this.parts = [];
-    this.waiting = [];
-    const message = parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts);
-    // Text that is none would have to be refused by the client (RFC 6455 section 8.1).
-    const binary = !(this.text && isUtf8(message));
-    this.socket.send(message, { binary }, () => {
-      for (const done of waiting) done();
-    });
   }
 }

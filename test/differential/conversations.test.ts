@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { useBroker } from "../support/broker.ts";
 import { connectionCases } from "./cases/connections.ts";
 import { consumerCases } from "./cases/consumers.ts";
+import { edgeCases } from "./cases/edges.ts";
 import { exchangeCases } from "./cases/exchanges.ts";
 import { messageCases } from "./cases/messages.ts";
 import { queueCases } from "./cases/queues.ts";
@@ -20,6 +21,7 @@ const cases = {
   ...messageCases,
   ...consumerCases,
   ...connectionCases,
+  ...edgeCases,
 };
 const NAMES = { queues: ["$a", "$b", "$c"], exchanges: ["$v", "$w", "$x", "$y", "$z"] };
 const PATIENCE_MS = 120_000;

@@ -1,7 +1,7 @@
 // Whatever a STOMP client sends, nothing is a fault of ours: it is answered, or its connection ends with an
 // ERROR, and what it held is let go. Conversations that have been tampered with, without sockets in between.
 //   FUZZ_COUNT, FUZZ_SEED, FUZZ_FROM   how many inputs, which, and from which on
-import type { Socket } from "node:net";
+
 import { expect, test } from "vitest";
 import { Arena } from "../../src/base/arena.ts";
 import { SystemClock } from "../../src/base/clock.ts";
@@ -10,6 +10,7 @@ import type { Broker } from "../../src/broker/index.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import type { RecordReaders } from "../../src/message/reader.ts";
 import { ORIGIN_STOMP } from "../../src/message/record.ts";
+import type { Receipt } from "../../src/net/byte-stream.ts";
 import { Outbox } from "../../src/net/outbox.ts";
 import type { ConnectionHandler, Transport } from "../../src/net/transport.ts";
 import { StompAcceptor } from "../../src/wire/stomp/acceptor.ts";
@@ -211,11 +212,9 @@ class Line implements Transport {
     this.listener = { name: "stomp", host: "127.0.0.1", port: 61_613, secure: false, options: { dialect } };
     const socket = {
       destroyed: false,
-      cork() {},
-      uncork() {},
-      write: (_: Uint8Array, done: () => void) => done(),
+      write: (_: readonly Uint8Array[], receipt: Receipt) => receipt.done(),
     };
-    this.outbox = new Outbox(arena, turn, socket as unknown as Socket, 1 << 20, {
+    this.outbox = new Outbox(arena, turn, socket, 1 << 20, {
       drained: () => this.handler.drained(),
       wrote: nothing,
       exhausted: () => faults.push(new Error("no memory for output")),

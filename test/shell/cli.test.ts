@@ -82,6 +82,15 @@ describe("serve", () => {
     },
   );
 
+  test("one wish to stop that comes twice is one", async () => {
+    const cli = await serve();
+    cli.signal("SIGTERM");
+    cli.signal("SIGTERM");
+    cli.signal("SIGINT");
+    expect(await cli.exited).toBe(0);
+    expect(cli.output).toContain("stopped");
+  });
+
   test("a signal during the start stops what has been started", async () => {
     const cli = run(["serve", "--data-dir", freshDirectory(), "--amqp-port", "0", "--http-port", "0"]);
     cli.signal("SIGTERM");
@@ -141,6 +150,15 @@ describe("a start that is refused", () => {
     expect(output).toContain("--host ADDRESS");
   });
 
+  test("for a data directory that cannot be one: it and its option are named", async () => {
+    const file = join(directory, "a-file");
+    writeFileSync(file, "");
+    const output = await failure(["serve", "--data-dir", join(file, "data")]);
+    expect(output).toContain(`data directory ${join(file, "data")} cannot be used: ENOTDIR`);
+    expect(output).toContain("--data-dir DIR, POLYMQ_DATA_DIR=DIR, or 'data-dir'");
+    expect(output).not.toContain("    at ");
+  });
+
   test("for a mistyped flag, command, variable or key", async () => {
     expect(await failure(["serve", "--amqp-prot", "1"])).toContain("Did you mean --amqp-port?");
     expect(await failure(["srve"])).toContain("Did you mean serve?");
@@ -153,8 +171,13 @@ describe("a start that is refused", () => {
   test("for a certificate that cannot be read", async () => {
     const missing = join(directory, "missing.pem");
     const output = await failure(["serve", "--tls-cert", missing, "--tls-key", missing]);
-    expect(output).toContain("missing.pem");
+    expect(output).toMatch(/tls-cert: .*missing\.pem/);
     expect(output).not.toContain("    at ");
+    const garbage = join(directory, "garbage.pem");
+    writeFileSync(garbage, "no certificate");
+    const other = await failure(["serve", "--tls-cert", garbage, "--tls-key", garbage]);
+    expect(other).toContain("tls-cert and tls-key cannot be used together: ");
+    expect(other).not.toContain("    at ");
   });
 });
 

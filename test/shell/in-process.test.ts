@@ -106,6 +106,18 @@ describe("refusals", () => {
     await expect(startBroker({ engine: "memry:" })).rejects.toThrow("did you mean 'memory:'?");
   });
 
+  test.each([
+    [{ amqpPort: 0 }, "unknown option 'amqpPort'"],
+    [{ amqp: { prot: 0 } }, "unknown option 'amqp.prot'; did you mean 'port'?"],
+    [{ limits: { chanelsMax: 1 } }, "unknown option 'limits.chanelsMax'; did you mean 'channelsMax'?"],
+    [{ settings: { hartbeat: "1s" } }, "unknown option 'settings.hartbeat'; did you mean 'heartbeat'?"],
+    [{ mqtts: { certificate: "x" } }, "unknown option 'mqtts.certificate'"],
+  ])("what no option is called: %j", async (options, text) => {
+    const start = startBroker(options as object);
+    await expect(start).rejects.toThrow(ConfigError);
+    await expect(start).rejects.toThrow(text);
+  });
+
   test("limits that contradict each other", async () => {
     await expect(startBroker({ limits: { frameBytesMax: 10 } })).rejects.toThrow("frameBytesMax");
   });

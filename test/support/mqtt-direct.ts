@@ -1,6 +1,6 @@
 // MQTT without sockets: a whole broker, and connections that are plain calls. For a million of them, or on a disk that
 // is made to fail.
-import type { Socket } from "node:net";
+
 import { Arena } from "../../src/base/arena.ts";
 import { type Clock, SystemClock } from "../../src/base/clock.ts";
 import { silentLogger } from "../../src/base/logger.ts";
@@ -10,6 +10,7 @@ import type { Engine } from "../../src/engine/engine.ts";
 import { openMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import { DEFAULT_LIMITS } from "../../src/limits.ts";
 import { ORIGIN_MQTT } from "../../src/message/record.ts";
+import type { Receipt } from "../../src/net/byte-stream.ts";
 import { Outbox } from "../../src/net/outbox.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../src/net/transport.ts";
 import { mqtt } from "../../src/wire/mqtt/index.ts";
@@ -109,14 +110,12 @@ export class DirectConnection implements Transport {
     this.memory = memory;
     const socket = {
       destroyed: false,
-      cork() {},
-      uncork() {},
-      write(bytes: Uint8Array, done: () => void) {
-        received(Buffer.from(bytes));
-        done();
+      write(parts: readonly Uint8Array[], receipt: Receipt) {
+        received(Buffer.concat(parts));
+        receipt.done();
       },
     };
-    this.outbox = new Outbox(memory.arena, memory.turn, socket as unknown as Socket, 1024 * 1024, {
+    this.outbox = new Outbox(memory.arena, memory.turn, socket, 1024 * 1024, {
       drained: () => this.handler.drained(),
       wrote: () => {},
       exhausted: () => this.destroy(),

@@ -2,7 +2,7 @@
 import path from "node:path";
 import { crc32c } from "../../base/crc32c.ts";
 import { CorruptionError } from "../engine.ts";
-import type { Disk } from "./disk.ts";
+import { type Disk, errorCode } from "./disk.ts";
 
 export const LOGS_DIRECTORY = "logs";
 export const META_DIRECTORY = "meta";
@@ -31,19 +31,37 @@ async function readSmallFile(disk: Disk, file: string): Promise<string> {
   }
 }
 
-/** After a crash either the old text is there or the new one. */
-async function replaceSmallFile(disk: Disk, directory: string, name: string, text: string): Promise<void> {
-  const temporary = path.join(directory, `${name}.new`);
-  const handle = await disk.open(temporary, "write");
+async function writeSmallFile(disk: Disk, file: string, text: string): Promise<void> {
+  const handle = await disk.open(file, "write");
   try {
-    await disk.truncate(handle, 0);
     await disk.write(handle, [Buffer.from(text)], 0);
     await disk.datasync(handle);
   } finally {
     await disk.close(handle);
   }
+}
+
+/** After a crash either the old text is there or the new one. */
+async function replaceSmallFile(disk: Disk, directory: string, name: string, text: string): Promise<void> {
+  const temporary = path.join(directory, `${name}.new`);
+  await disk.unlink(temporary).catch(() => {}); // what a crash left
+  await writeSmallFile(disk, temporary, text);
   await disk.rename(temporary, path.join(directory, name));
   await disk.syncDirectory(directory);
+}
+
+/**
+ * A full disk has no room for a second file, and must not keep its owner from starting: consumers may be
+ * what makes room. Then the text goes over the old one: both lie within one sector.
+ */
+async function replaceEpoch(disk: Disk, directory: string, text: string, isFirst: boolean): Promise<void> {
+  try {
+    await replaceSmallFile(disk, directory, EPOCH_FILE, text);
+  } catch (error) {
+    if (isFirst || !["ENOSPC", "EDQUOT"].includes(errorCode(error))) throw error;
+    await disk.unlink(path.join(directory, `${EPOCH_FILE}.new`)).catch(() => {});
+    await writeSmallFile(disk, path.join(directory, EPOCH_FILE), text);
+  }
 }
 
 async function readEpoch(disk: Disk, directory: string): Promise<number> {
@@ -88,8 +106,9 @@ export async function enterDataDirectory(disk: Disk, directory: string): Promise
       );
     }
   }
-  const epoch = (isNew && !names.has(EPOCH_FILE) ? 0 : await readEpoch(disk, directory)) + 1;
-  await replaceSmallFile(disk, directory, EPOCH_FILE, epochText(epoch));
+  const isFirst = isNew && !names.has(EPOCH_FILE);
+  const epoch = (isFirst ? 0 : await readEpoch(disk, directory)) + 1;
+  await replaceEpoch(disk, directory, epochText(epoch), isFirst);
   if (isNew) {
     await disk.makeDirectory(path.join(directory, LOGS_DIRECTORY));
     await replaceSmallFile(disk, directory, FORMAT_FILE, FORMAT_TEXT);

@@ -2,7 +2,13 @@
 import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../base/clock.ts";
 import { recoverAll, TestSource, testBatch } from "../conformance.ts";
-import { CorruptionError, type Engine, type EngineObserver, type Log } from "../engine.ts";
+import {
+  CorruptionError,
+  DataDirectoryError,
+  type Engine,
+  type EngineObserver,
+  type Log,
+} from "../engine.ts";
 import { BATCH_HEADER_BYTES, SEGMENT_HEADER_BYTES } from "./batch-format.ts";
 import { openFileEngine } from "./file-engine.ts";
 import { SimDisk, type SimOperation } from "./sim-disk.ts";
@@ -247,6 +253,24 @@ describe("a full disk", () => {
       })
       .toBeNull();
     await engine.close();
+  });
+
+  it("does not keep the engine from opening again, though there is no room for another file", async () => {
+    const disk = new SimDisk();
+    for (let epoch = 1; epoch <= 12; epoch++) {
+      const { engine } = await open(disk);
+      expect(engine.epoch).toBe(epoch);
+      await engine.close();
+      disk.capacityBytes = usedBytes(disk) + 2;
+    }
+    expect(disk.paths().filter((file) => file.endsWith(".new"))).toEqual([]);
+  });
+
+  it("that never held anything is refused, by the directory's name", async () => {
+    const disk = new SimDisk();
+    disk.capacityBytes = 0;
+    await expect(open(disk)).rejects.toThrow(DataDirectoryError);
+    await expect(open(disk)).rejects.toThrow("data directory /data cannot be used: ENOSPC");
   });
 
   it("does not keep the engine from closing", async () => {

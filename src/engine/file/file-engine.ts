@@ -2,7 +2,15 @@
 import path from "node:path";
 import { type Clock, SystemClock } from "../../base/clock.ts";
 import { type Logger, silentLogger } from "../../base/logger.ts";
-import type { Durability, Engine, EngineObserver, Log, LogOptions, MetaStore } from "../engine.ts";
+import {
+  DataDirectoryError,
+  type Durability,
+  type Engine,
+  type EngineObserver,
+  type Log,
+  type LogOptions,
+  type MetaStore,
+} from "../engine.ts";
 import { CommitLoop } from "./commit-loop.ts";
 import {
   directoryNameOf,
@@ -14,7 +22,7 @@ import {
   META_DIRECTORY,
   SPARE_DIRECTORY,
 } from "./data-directory.ts";
-import type { Disk, DiskLock } from "./disk.ts";
+import { type Disk, type DiskLock, errorCode, toError } from "./disk.ts";
 import { FileLog } from "./file-log.ts";
 import { FileMetaStore } from "./file-meta-store.ts";
 import { HandleCache } from "./handle-cache.ts";
@@ -36,6 +44,9 @@ const CLOSES_AT_ONCE = 32;
 const CHECKPOINT_INTERVAL_MS_DEFAULT = 1_000;
 /** Until this share of a segment was written the broker counts as idle and takes no reserve. */
 const RESERVE_AFTER_SHARE = 1 / 16;
+
+/** ENOSPC, EACCES; not Node's own ERR_… */
+const SYSTEM_CODE = /^E[A-Z0-9]+$/;
 
 export interface FileEngineOptions {
   /** Made when it does not exist. */
@@ -260,11 +271,21 @@ class FileEngine implements Engine {
 
 /**
  * Opens the data directory, and makes it when there is none.
- * @throws LockedError when it is in use; CorruptionError when what it holds is damaged
+ * @throws LockedError when it is in use; CorruptionError when what it holds is damaged; DataDirectoryError when
+ * the system does not let us use it
  */
 export async function openFileEngine(options: FileEngineOptions): Promise<Engine> {
-  const disk = options.disk ?? new NodeDisk();
   const directory = path.resolve(options.directory);
+  try {
+    return await openDirectory(options, directory);
+  } catch (error) {
+    const code = errorCode(error);
+    throw !SYSTEM_CODE.test(code) ? error : new DataDirectoryError(directory, toError(error), code);
+  }
+}
+
+async function openDirectory(options: FileEngineOptions, directory: string): Promise<Engine> {
+  const disk = options.disk ?? new NodeDisk();
   await disk.makeDirectory(directory);
   const lock = await disk.lock(directory);
   let engine: FileEngine;

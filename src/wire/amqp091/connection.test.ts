@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Table, TypedValue } from "../../message/values.ts";
 import { FakeBroker } from "./testing/broker.ts";
 import { contentHeader, FakePeer, frame, methodFrame, publishFrames } from "./testing/peer.ts";
@@ -14,6 +14,13 @@ function declare(peer: FakePeer, queue: string, args: Table = noTable, channel =
 function consume(peer: FakePeer, queue: string, consumerTag: string, noAck = false, channel = 1): void {
   const flags = { noLocal: false, noAck, exclusive: false, noWait: false };
   peer.send(channel, "basic.consume", { reserved1: 0, queue, consumerTag, ...flags, arguments: noTable });
+}
+
+/** A content header with a weight, which is always 0; any other frame as it is. */
+function withWeight(bytes: Buffer): Buffer {
+  const changed = Buffer.from(bytes);
+  if (changed[0] === 2) changed[7 + 3] = 1;
+  return changed;
 }
 
 const transient = Buffer.from("0000", "hex");
@@ -314,6 +321,24 @@ describe("errors", () => {
       "SYNTAX_ERROR - unexpected end of data",
     ],
     [
+      "a name that is no UTF-8",
+      frame(1, 1, Buffer.from("0032000a0000" + "02fffe" + "00" + "00000000", "hex")),
+      501,
+      "FRAME_ERROR - Malformed UTF-8 in shortstr",
+    ],
+    [
+      "a content header with a weight",
+      Buffer.concat(publishFrames(1, "q", Buffer.from("x")).map(withWeight)),
+      505,
+      "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead",
+    ],
+    [
+      "the same, frame by frame",
+      Buffer.concat([...publishFrames(1, "q", Buffer.from("xy"), { partBytes: 1 })].map(withWeight)),
+      505,
+      "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead",
+    ],
+    [
       "channel beyond the limit",
       methodFrame(3000, "channel.open", { reserved1: "" }),
       530,
@@ -442,6 +467,18 @@ describe("flow control", () => {
     broker.raise(null);
     expect(peer.summary()).toEqual(["0 connection.unblocked"]);
     expect(peer.paused).toBe(0);
+  });
+
+  it("lets others go first after very many methods, but not after publishes", async () => {
+    const peer = await new FakePeer().open();
+    declare(peer, "q");
+    const many = (bytes: Buffer) => Buffer.concat(Array.from({ length: 300 }, () => bytes));
+    peer.write(many(Buffer.concat(publishFrames(1, "q", Buffer.from("x")))));
+    expect(peer.paused).toBe(0);
+    peer.write(many(methodFrame(1, "basic.qos", { prefetchSize: 0, prefetchCount: 1, global: false })));
+    expect(peer.paused).toBe(1);
+    await vi.waitUntil(() => peer.paused === 0);
+    expect(peer.frames().filter(({ name }) => name === "basic.qos-ok").length).toBe(300);
   });
 
   it("stops reading from a client that never reads, and goes on when it does", async () => {

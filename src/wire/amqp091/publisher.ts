@@ -87,7 +87,8 @@ export class Publisher {
     }
     if (messageEnd > end) return this.wait(messageEnd - at);
     if (bytes[headerEnd] !== FRAME_END || bytes[messageEnd - 1] !== FRAME_END) return FRAME_BY_FRAME;
-    if (readU16(bytes, payloadAt) !== CLASS_BASIC || readU32(bytes, payloadAt + 4) !== 0)
+    // Class and weight (which is always 0), then the upper half of the body's size.
+    if (readU32(bytes, payloadAt) !== CLASS_BASIC << 16 || readU32(bytes, payloadAt + 4) !== 0)
       return FRAME_BY_FRAME;
     const exchangeAt = at + METHOD_ARGUMENTS_AT + 2;
     const keyAt = exchangeAt + 1 + (bytes[exchangeAt] as number);

@@ -1,6 +1,7 @@
+import { isUtf8 } from "node:buffer";
 import type { Table } from "../../../message/values.ts";
 import { METHODS } from "./methods.ts";
-import { MalformedError, type Reader } from "./reader.ts";
+import { MalformedError, MalformedTextError, type Reader } from "./reader.ts";
 import { readTable, writeTable } from "./table.ts";
 import type { Writer } from "./writer.ts";
 
@@ -43,7 +44,7 @@ export function methodId(name: MethodName): number {
   return METHODS[name].id;
 }
 
-/** @throws MalformedError */
+/** @throws MalformedError, MalformedTextError */
 export function readArguments(reader: Reader, spec: MethodSpec): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const [name, type] of spec.args) values[name] = readArgument(reader, type);
@@ -52,7 +53,16 @@ export function readArguments(reader: Reader, spec: MethodSpec): Record<string, 
 }
 
 function readArgument(reader: Reader, type: ArgumentType): unknown {
-  return type === "table" ? readTable(reader) : reader[type]();
+  if (type === "table") return readTable(reader);
+  const at = reader.at;
+  const value = reader[type]();
+  // Two names of odd bytes would become the same text: that of replacement characters, which a name may hold, too.
+  // Keys of messages are not read here: they are any bytes.
+  const suspect = type === "shortstr" && (value as string).includes("\uFFFD");
+  if (suspect && !isUtf8(reader.bytes.subarray(at + 1, reader.at))) {
+    throw new MalformedTextError("Malformed UTF-8 in shortstr");
+  }
+  return value;
 }
 
 /** Class, method and arguments: the payload of a method frame. */

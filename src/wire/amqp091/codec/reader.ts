@@ -6,6 +6,11 @@ export class MalformedError extends Error {
   override readonly name = "MalformedError";
 }
 
+/** A short string of a method is no UTF-8. The connection layer answers 501 FRAME_ERROR. */
+export class MalformedTextError extends Error {
+  override readonly name = "MalformedTextError";
+}
+
 const TWO_32 = 0x100000000;
 
 /** A cursor over [at, end) of a frame's payload, for everything that is not on the hot path. */

@@ -1,10 +1,10 @@
-import type { Socket } from "node:net";
 import { Arena } from "../../../base/arena.ts";
 import { ManualClock } from "../../../base/clock.ts";
 import { silentLogger } from "../../../base/logger.ts";
 import { Turn } from "../../../base/turn.ts";
 import { DEFAULT_LIMITS, type Limits } from "../../../limits.ts";
 import type { Table } from "../../../message/values.ts";
+import type { Receipt } from "../../../net/byte-stream.ts";
 import { Outbox } from "../../../net/outbox.ts";
 import type { ConnectionAcceptor, ConnectionHandler, Transport } from "../../../net/transport.ts";
 import { readU16, writeMethodFrame } from "../codec/frame.ts";
@@ -63,15 +63,13 @@ export class FakePeer implements Transport {
     this.tls = tls;
     const socket = {
       destroyed: false,
-      cork() {},
-      uncork() {},
-      write: (bytes: Uint8Array, done: () => void) => {
-        this.written.push(Buffer.from(bytes));
-        if (this.blocked) this.unwritten.push(done);
-        else done();
+      write: (parts: readonly Uint8Array[], receipt: Receipt) => {
+        this.written.push(Buffer.concat(parts));
+        if (this.blocked) this.unwritten.push(() => receipt.done());
+        else receipt.done();
       },
     };
-    this.outbox = new Outbox(this.arena, new Turn(), socket as unknown as Socket, 1024 * 1024, {
+    this.outbox = new Outbox(this.arena, new Turn(), socket, 1024 * 1024, {
       drained: () => this.handler.drained(),
       wrote: () => {},
       exhausted: () => this.destroy(),
