@@ -2,7 +2,7 @@
 import path from "node:path";
 import { crc32c } from "../../base/crc32c.ts";
 import { CorruptionError } from "../engine.ts";
-import { type Disk, errorCode } from "./disk.ts";
+import { type Disk, isFull } from "./disk.ts";
 
 export const LOGS_DIRECTORY = "logs";
 export const META_DIRECTORY = "meta";
@@ -58,7 +58,7 @@ async function replaceEpoch(disk: Disk, directory: string, text: string, isFirst
   try {
     await replaceSmallFile(disk, directory, EPOCH_FILE, text);
   } catch (error) {
-    if (isFirst || !["ENOSPC", "EDQUOT"].includes(errorCode(error))) throw error;
+    if (isFirst || !isFull(error)) throw error;
     await disk.unlink(path.join(directory, `${EPOCH_FILE}.new`)).catch(() => {});
     await writeSmallFile(disk, path.join(directory, EPOCH_FILE), text);
   }

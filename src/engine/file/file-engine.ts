@@ -22,7 +22,7 @@ import {
   META_DIRECTORY,
   SPARE_DIRECTORY,
 } from "./data-directory.ts";
-import { type Disk, type DiskLock, errorCode, toError } from "./disk.ts";
+import { type Disk, type DiskLock, errorCode, isFull, toError } from "./disk.ts";
 import { FileLog } from "./file-log.ts";
 import { FileMetaStore } from "./file-meta-store.ts";
 import { HandleCache } from "./handle-cache.ts";
@@ -127,12 +127,8 @@ class FileEngine implements Engine {
   }
 
   async open(): Promise<void> {
-    const journal = path.join(this.directory, JOURNAL_DIRECTORY);
-    if (this.journaled) {
-      await replayJournal(this.disk, journal, (name) => this.directoryOf(name));
-      await clearJournal(this.disk, this.directory, journal);
-    }
     await this.spares.open();
+    if (this.journaled) await this.replay();
     await this.metaLog.open();
     await this.metaStore.open();
   }
@@ -196,6 +192,20 @@ class FileEngine implements Engine {
     await this.journal?.abandon();
     await this.handles.close();
     await this.lock.release();
+  }
+
+  /** On a full disk the reserve makes room. */
+  private async replay(): Promise<void> {
+    const journal = path.join(this.directory, JOURNAL_DIRECTORY);
+    for (let done = false; !done; ) {
+      try {
+        await replayJournal(this.disk, journal, (name) => this.directoryOf(name));
+        done = true;
+      } catch (error) {
+        if (!isFull(error) || !(await this.spares.giveUp())) throw error;
+      }
+    }
+    await clearJournal(this.disk, this.directory, journal);
   }
 
   private directoryOf(name: string): string {

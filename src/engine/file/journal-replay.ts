@@ -112,7 +112,9 @@ class Replay {
   async apply(): Promise<void> {
     const slots = new Slots(LOGS_AT_ONCE);
     const names = new Set([...this.entries.keys(), ...this.doubtful.keys()]);
-    await Promise.all([...names].map((name) => slots.use(() => this.applyTo(name))));
+    const outcomes = await Promise.allSettled([...names].map((name) => slots.use(() => this.applyTo(name))));
+    // Not before all have ended: it may be done again at once.
+    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   }
 
   private async applyTo(name: string): Promise<void> {

@@ -39,6 +39,10 @@ function journalFiles(disk: SimDisk): string[] {
   return disk.paths().filter((path) => isJournal({ name: "read", path }));
 }
 
+function bytesOf(disk: SimDisk, paths: readonly string[]): number {
+  return paths.reduce((sum, path) => sum + disk.bytesOf(path).length, 0);
+}
+
 /** Nothing of what was not synced is there. */
 function harshPowerLoss(disk: SimDisk): SimDisk {
   return disk.afterPowerLoss(() => 0);
@@ -116,6 +120,20 @@ describe("rounds of many logs", () => {
     expect(found).toEqual(sources.map(({ committedCount }) => committedCount));
     expect(journalFiles(next)).toEqual([]);
     await engine.close();
+  });
+});
+
+describe("a full disk", () => {
+  it("keeps no start from bringing back what is in the journal, while there is a reserve", async () => {
+    const { disk, sources } = await unsettled(3);
+    const next = harshPowerLoss(disk);
+    const logs = next.paths().filter((path) => path.includes("/logs/"));
+    const growth = bytesOf(disk, logs) - bytesOf(next, logs);
+    next.replace(`${MANY_LOGS_DIRECTORY}/spare/7.spare`, new Uint8Array(1_024));
+    next.capacityBytes = bytesOf(next, next.paths()) + growth - 1_000;
+    const { found } = await openAll(await openMany(next));
+    expect(found).toEqual(sources.map(({ committedCount }) => committedCount));
+    expect(next.paths().filter((path) => path.endsWith("/7.spare"))).toEqual([]);
   });
 });
 

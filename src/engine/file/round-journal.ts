@@ -8,12 +8,12 @@ import { randomInt } from "node:crypto";
 import path from "node:path";
 import type { Logger } from "../../base/logger.ts";
 import { markJournal } from "./data-directory.ts";
-import type { Disk } from "./disk.ts";
+import { type Disk, isFull } from "./disk.ts";
 import { alignRound, encodeRound, type JournalPlace } from "./journal-format.ts";
 import { Slots } from "./slots.ts";
 
 /** Logs that one file speaks of at most: a start after a crash syncs each of them. */
-const LOGS_MAX = 512;
+const LOGS_MAX = 1024;
 /** Logs that are synced at once in the background: the threads are for the rounds. */
 const SETTLES_AT_ONCE = 2;
 const LIFE_MAX = 2 ** 48 - 1;
@@ -231,5 +231,10 @@ export class RoundJournal {
 export async function clearJournal(disk: Disk, dataDirectory: string, directory: string): Promise<void> {
   for (const name of await disk.list(directory)) await disk.unlink(path.join(directory, name));
   await disk.syncDirectory(directory);
-  await markJournal(disk, dataDirectory, false);
+  try {
+    await markJournal(disk, dataDirectory, false);
+  } catch (error) {
+    // It then says that there may be a journal, where there is none: that does no harm.
+    if (!isFull(error)) throw error;
+  }
 }
