@@ -87,8 +87,8 @@ describe("rounds of many logs", () => {
   it("survive an end in any disk operation", { timeout: 120_000 }, async () => {
     const script = 7;
     const whole = new SimDisk(seededRandom(script));
-    await new ManyLogs().live(whole, seededRandom(script), "whole", 25, 0);
-    expect(whole.operations).toBeGreaterThan(200);
+    await new ManyLogs().live(whole, seededRandom(script), "whole", 14, 0);
+    expect(whole.operations).toBeGreaterThan(120);
     for (let operation = 1; operation <= whole.operations; operation++) {
       for (const powerLost of [false, true]) {
         const label = `${powerLost ? "power lost" : "killed"} in operation ${operation}`;
@@ -96,7 +96,7 @@ describe("rounds of many logs", () => {
         const disk = new SimDisk(random);
         disk.killAt = operation;
         const logs = new ManyLogs();
-        await logs.live(disk, seededRandom(script), label, 25, 0);
+        await logs.live(disk, seededRandom(script), label, 14, 0);
         const next = logs.end(disk, random, powerLost);
         await logs.live(next, random, label, 2, 0);
       }
@@ -164,7 +164,7 @@ describe("a damaged journal", () => {
     const torn = all.map((count) => count - 1);
     const last = Buffer.from(bytes).lastIndexOf("PMQJ");
     let refused = 0;
-    for (let at = 0; at < bytes.length; at += 5) {
+    for (let at = 0; at < bytes.length; at += 9) {
       for (const cut of [false, true]) {
         const counts = await found(disk, file, at, cut);
         if (counts === null) refused++;
