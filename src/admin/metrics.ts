@@ -33,7 +33,11 @@ const GAUGES: readonly Row[] = [
 const COUNTERS: readonly Row[] = [
   ["polymq_messages_published_total", "Messages published", (stats) => stats.published],
   ["polymq_published_bytes_total", "Bytes of bodies published", (stats) => stats.publishedBytes],
-  ["polymq_messages_confirmed_total", "Publishes confirmed", (stats) => stats.confirmed],
+  [
+    "polymq_messages_confirmed_total",
+    "Publishes that were confirmed to AMQP publishers",
+    (stats) => stats.confirmed,
+  ],
   ["polymq_messages_delivered_total", "Deliveries", (stats) => stats.delivered],
   ["polymq_messages_acked_total", "Deliveries acknowledged", (stats) => stats.acked],
   ["polymq_messages_redelivered_total", "Deliveries of messages seen before", (stats) => stats.redelivered],

@@ -5,6 +5,12 @@ import type { Engine } from "../engine/engine.ts";
 const CHECK_MS = 250;
 /** Disk space is asked for every so many checks. */
 const DISK_EVERY = 8;
+/** 5 s of messages taking little memory, and what little and much are, as shares of what they may take. */
+const LITTLE_CHECKS = 20;
+const LITTLE = 0.25;
+const MUCH = 0.5;
+/** How far the process may grow beyond what it was found to take with little in it. */
+const REUSE_FACTOR = 1.1;
 
 /** A storage or memory alarm: publishers are held while any is raised. */
 export interface AlarmListener {
@@ -18,6 +24,8 @@ export interface AlarmSources {
   readonly logger: Logger;
   /** Messages fill the memory they may take and cannot go to disk fast enough. */
   readonly messagesPress: () => boolean;
+  /** What messages take of the memory that they may take; 1 is all of it. */
+  readonly messagesShare: () => number;
   readonly residentBytes: () => number;
   readonly memoryBytesMax: number;
   readonly diskFreeBytesMin: number;
@@ -32,6 +40,11 @@ export class Alarms {
   private readonly listeners = new Set<AlarmListener>();
   private timer: Timer | null = null;
   private checks = 0;
+  private littleChecks = 0;
+  /** Above the mark, up to this, with little in it: memory that is not given back, but used again. 0 when it is not so. */
+  private reusableBytes = 0;
+  /** The mark is below what an empty broker takes: somebody wants the alarm. */
+  private wanted = false;
   private closed = false;
 
   constructor(sources: AlarmSources) {
@@ -56,6 +69,7 @@ export class Alarms {
   }
 
   start(): void {
+    this.wanted = this.sources.residentBytes() > this.sources.memoryBytesMax;
     this.timer = this.sources.clock.setTimer(CHECK_MS, () => this.check());
     this.checkDisk();
   }
@@ -71,14 +85,35 @@ export class Alarms {
   }
 
   private check(): void {
-    const { messagesPress, residentBytes, memoryBytesMax } = this.sources;
-    const resident = residentBytes();
-    // Raised at the mark, cleared a tenth below it, so that it does not flap.
-    const mark = this.raised.has("memory") ? memoryBytesMax * 0.9 : memoryBytesMax;
-    const pressed = messagesPress() || resident > mark;
+    const pressed = this.sources.messagesPress() || this.swollen();
     this.set("memory", pressed ? "low on memory" : null);
     if (this.checks++ % DISK_EVERY === 0) this.checkDisk();
     this.timer = this.sources.clock.setTimer(CHECK_MS, () => this.check());
+  }
+
+  /**
+   * The process takes too much memory, and holding publishers helps. A process that has grown seldom gives memory
+   * back to the system, however much of it is free again: an alarm that waited for that could last for ever. When
+   * consumers have drained what there was and it is still there, publishers may fill it once more.
+   */
+  private swollen(): boolean {
+    const { residentBytes, messagesShare, memoryBytesMax } = this.sources;
+    const resident = residentBytes();
+    const raised = this.raised.has("memory");
+    // Raised at the mark, cleared a tenth below it, so that it does not flap.
+    if (resident <= (raised ? memoryBytesMax * 0.9 : memoryBytesMax)) {
+      this.reusableBytes = this.littleChecks = 0;
+      return false;
+    }
+    const share = messagesShare();
+    if (this.reusableBytes > 0) {
+      if (share < MUCH && resident <= this.reusableBytes) return false;
+      this.reusableBytes = this.littleChecks = 0;
+    }
+    this.littleChecks = raised && !this.wanted && share < LITTLE ? this.littleChecks + 1 : 0;
+    if (this.littleChecks < LITTLE_CHECKS) return true;
+    this.reusableBytes = resident * REUSE_FACTOR;
+    return false;
   }
 
   private checkDisk(): void {

@@ -220,6 +220,7 @@ export class RunningBroker implements Broker, EngineObserver {
       clock: new SystemClock(),
       logger,
       messagesPress: () => shard.store.pressed || streams.pressed,
+      messagesShare: () => shard.store.memoryShare,
       residentBytes: () => process.memoryUsage.rss(),
       memoryBytesMax: limits.memoryBytesMax,
       diskFreeBytesMin: limits.diskFreeBytesMin,

@@ -338,7 +338,9 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   private gotten(slot: number, noAck: boolean, ledger: Ledger, done: Gotten): void {
     const delivery = this.fill(slot);
-    this.context.counters.got++;
+    const { counters } = this.context;
+    counters.got++;
+    if (delivery.redelivered) counters.redelivered++;
     if (!noAck) this.unackedCount++;
     delivery.tag = noAck ? ledger.passed() : ledger.enter(slot, this, this.deadline());
     done(delivery, this.readyCount);

@@ -1,5 +1,6 @@
 // Whatever a Kafka client sends, nothing is a fault of ours: requests of every API and version with
 // arbitrary values in them, and a conversation that has been tampered with.
+//   FUZZ_COUNT, FUZZ_SEED   how many such conversations, and which
 
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
@@ -22,6 +23,9 @@ import { produce } from "../../src/wire/kafka/schemas/produce.ts";
 import { startServer } from "../support/broker.ts";
 import { batchOf } from "../support/kafka-batch.ts";
 import { requestFrame } from "../support/kafka-raw.ts";
+
+const count = Number(process.env.FUZZ_COUNT ?? 500);
+const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000_000);
 
 const { broker, stop } = await startServer();
 const faults: unknown[] = [];
@@ -190,26 +194,31 @@ describe("a conversation that has been tampered with", () => {
   ]);
   const mutation = fc.record({ at: fc.nat(whole.length - 1), octet: fc.nat(255), cut: fc.boolean() });
 
-  test("is answered in order as far as it is understood", async () => {
-    faults.length = 0;
-    await fc.assert(
-      fc.asyncProperty(fc.array(mutation, { maxLength: 3 }), fc.nat(500), async (mutations, piece) => {
-        let bytes = Buffer.from(whole);
-        for (const { at, octet, cut } of mutations) {
-          const index = Math.min(at, bytes.length - 1);
-          if (cut) bytes = Buffer.concat([bytes.subarray(0, index), bytes.subarray(index + 1 + (octet & 7))]);
-          else bytes[index] = octet;
-        }
-        const line = await opened();
-        for (let at = 0; at < bytes.length; at += piece + 1) line.write(bytes.subarray(at, at + piece + 1));
-        await settled();
-        await settled();
-        const ids = line.answered();
-        if (mutations.length === 0) expect(ids.slice(0, 4)).toEqual([0, 1, 2, 3]);
-        line.close();
-        expect(faults).toEqual([]);
-      }),
-      { numRuns: 500 },
-    );
-  });
+  test(
+    `is answered in order as far as it is understood: ${count} of seed ${seed}`,
+    async () => {
+      faults.length = 0;
+      await fc.assert(
+        fc.asyncProperty(fc.array(mutation, { maxLength: 3 }), fc.nat(500), async (mutations, piece) => {
+          let bytes = Buffer.from(whole);
+          for (const { at, octet, cut } of mutations) {
+            const index = Math.min(at, bytes.length - 1);
+            if (cut)
+              bytes = Buffer.concat([bytes.subarray(0, index), bytes.subarray(index + 1 + (octet & 7))]);
+            else bytes[index] = octet;
+          }
+          const line = await opened();
+          for (let at = 0; at < bytes.length; at += piece + 1) line.write(bytes.subarray(at, at + piece + 1));
+          await settled();
+          await settled();
+          const ids = line.answered();
+          if (mutations.length === 0) expect(ids.slice(0, 4)).toEqual([0, 1, 2, 3]);
+          line.close();
+          expect(faults).toEqual([]);
+        }),
+        { numRuns: count, seed },
+      );
+    },
+    Math.max(30_000, count * 20),
+  );
 });

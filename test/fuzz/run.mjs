@@ -1,6 +1,6 @@
 // The long fuzz run: of AMQP 0-9-1 (and of what else has a suite here by its name) against a broker process of its own,
-// of mqtt-direct and stomp in this process, without sockets.
-// usage: node test/fuzz/run.mjs [--suite fuzz|mqtt|mqtt-direct|stomp] [--count 1000000] [--seed N] [--from INDEX]
+// of mqtt-direct, stomp and kafka in this process, without sockets.
+// usage: node test/fuzz/run.mjs [--suite fuzz|mqtt|mqtt-direct|stomp|kafka] [--count 1000000] [--seed N] [--from INDEX]
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
 

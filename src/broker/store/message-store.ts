@@ -85,6 +85,11 @@ export class MessageStore {
     return this.blocks.count * BLOCK_BYTES + this.largeBytes;
   }
 
+  /** What they take of the memory set aside for them; above 1 while the disk cannot keep up, or with large ones. */
+  get memoryShare(): number {
+    return this.memoryBytes / this.largeBytesMax;
+  }
+
   /** True when messages that are only in memory will soon have to go to disk. */
   get crowded(): boolean {
     return this.blocks.crowded;

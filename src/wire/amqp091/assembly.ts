@@ -5,18 +5,18 @@ import {
   FRAME_BODY,
   FRAME_END,
   FRAME_HEADER,
+  FRAME_OVERHEAD_BYTES,
   readU16,
   writeFrameHead,
 } from "./codec/frame.ts";
 import { AmqpError } from "./errors.ts";
 
-/** Memory is taken as the body comes in, not as it is announced: an announcement costs nothing. */
-const FIRST_BODY_BYTES_MAX = 128 * 1024;
 const TWO_32 = 0x100000000;
 
 /**
  * A publish that is coming in frame by frame, put together as [routing][native bytes] so that it can
- * be handed over as if it had been one piece.
+ * be handed over as if it had been one piece. Memory is taken as the body comes in, not as it is announced: an
+ * announcement on each of thousands of channels costs next to nothing.
  */
 export class Assembly {
   readonly mandatory: boolean;
@@ -57,7 +57,7 @@ export class Assembly {
     if (bodyBytes > messageBytesMax) throw tooLarge(bodyBytes, messageBytesMax);
     this.bodyBytes = bodyBytes;
     const headerBytes = end - at;
-    this.grow(this.length + 1 + headerBytes + 2 * 8 + Math.min(bodyBytes, FIRST_BODY_BYTES_MAX));
+    this.grow(this.length + 1 + headerBytes + 2 * FRAME_OVERHEAD_BYTES);
     this.buffer[this.length] = FRAME_END;
     this.headerAt = writeFrameHead(this.buffer, this.length + 1, FRAME_HEADER, 0, headerBytes);
     this.buffer.set(bytes.subarray(at, end), this.headerAt);
@@ -79,12 +79,11 @@ export class Assembly {
     if (this.received === this.bodyBytes) this.buffer[this.length++] = FRAME_END;
   }
 
+  /** A body in one frame gets what it needs and no more; what comes in many is copied a few times. */
   private grow(needed: number): void {
     if (needed <= this.buffer.length) return;
     const whole = this.length + (this.bodyBytes - this.received) + 1;
-    const size =
-      this.length === this.routingLength ? needed : Math.min(whole, Math.max(needed, this.buffer.length * 2));
-    const grown = Buffer.allocUnsafe(Math.max(needed, size));
+    const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(whole, this.buffer.length * 2)));
     this.buffer.copy(grown, 0, 0, this.length);
     this.buffer = grown;
   }

@@ -38,7 +38,15 @@ describe("Confirms", () => {
     chunk(1, PUBLISH_PENDING, PUBLISH_REFUSED, PUBLISH_PENDING);
     expect(said.splice(0)).toEqual(["nack 2"]);
     confirms.committed(1, false);
-    expect(said).toEqual(["ack 3 of 3"]);
+    expect(said.splice(0)).toEqual(["ack 3 of 2"]);
+    // Whatever is refused is counted by nobody else.
+    chunk(2, PUBLISH_REFUSED, PUBLISH_DONE);
+    expect(said.splice(0)).toEqual(["nack 4", "ack 5 of 1"]);
+    chunk(2, PUBLISH_PENDING, PUBLISH_REFUSED, PUBLISH_REFUSED);
+    confirms.committed(2, false);
+    expect(said.splice(0)).toEqual(["nack 7", "nack 8", "ack 6"]);
+    chunk(3, PUBLISH_DONE, PUBLISH_DONE);
+    expect(said).toEqual(["ack 10 of 2"]);
   });
 
   it("refuse of a lost batch what went to streams, and nothing else", () => {

@@ -2,6 +2,7 @@ import { PUBLISH_APART, PUBLISH_DONE, PUBLISH_PENDING } from "../../broker/index
 
 /** Where a channel's confirms go: tags up to and including `tag`, or `tag` alone. */
 export interface ConfirmSink {
+  /** `count`: how many that is, without those refused in between. */
   acknowledge(tag: number, multiple: boolean, count: number): void;
   refuse(tag: number, multiple: boolean): void;
 }
@@ -27,6 +28,11 @@ export class Confirms {
   private readonly batches: number[] = [];
   private readonly tags: number[] = [];
   private readonly aparts: boolean[] = [];
+  /** How many tags below each run's, and above the one before it, were refused. */
+  private readonly refusals: number[] = [];
+  /** Refused below `doneTag` and not told of yet, and above every run. */
+  private refusedDone = 0;
+  private refusedLately = 0;
 
   constructor(sink: ConfirmSink) {
     this.sink = sink;
@@ -42,10 +48,11 @@ export class Confirms {
     const kind = outcome & 3;
     if (kind === PUBLISH_DONE) {
       if (this.tags.length > 0) this.follow(tag);
-      else this.doneTag = tag;
+      else this.done(tag, this.takeRefused());
     } else if (kind === PUBLISH_PENDING) {
       this.enter(tag, (outcome & PUBLISH_APART) !== 0, UNASSIGNED);
     } else {
+      this.refusedLately++;
       this.sink.refuse(tag, false);
     }
   }
@@ -67,13 +74,14 @@ export class Confirms {
     while (count < this.batches.length && (this.batches[count] as number) <= batch) {
       const tag = this.tags[count] as number;
       if (lost && this.aparts[count] === true && this.batches[count] === batch) this.lose(tag);
-      else this.doneTag = tag;
+      else this.done(tag, this.refusals[count] as number);
       count++;
     }
     if (count === 0) return;
     this.batches.splice(0, count);
     this.tags.splice(0, count);
     this.aparts.splice(0, count);
+    this.refusals.splice(0, count);
     this.flush();
   }
 
@@ -81,9 +89,22 @@ export class Confirms {
   flush(): void {
     const tag = this.doneTag;
     if (tag === this.ackedTag) return;
-    const count = tag - this.ackedTag;
+    const covered = tag - this.ackedTag;
+    const count = covered - this.refusedDone;
     this.ackedTag = tag;
-    this.sink.acknowledge(tag, count > 1, count);
+    this.refusedDone = 0;
+    this.sink.acknowledge(tag, covered > 1, count);
+  }
+
+  private done(tag: number, refused: number): void {
+    this.doneTag = tag;
+    this.refusedDone += refused;
+  }
+
+  private takeRefused(): number {
+    const refused = this.refusedLately;
+    this.refusedLately = 0;
+    return refused;
   }
 
   /** Done, as soon as what was published before it is. */
@@ -96,11 +117,13 @@ export class Confirms {
     const last = this.tags.length - 1;
     if (last >= 0 && this.batches[last] === batch && this.aparts[last] === apart) {
       this.tags[last] = tag;
+      this.refusals[last] = (this.refusals[last] as number) + this.takeRefused();
       return;
     }
     this.batches.push(batch);
     this.tags.push(tag);
     this.aparts.push(apart);
+    this.refusals.push(this.takeRefused());
     if (batch === UNASSIGNED) this.unassignedRuns++;
   }
 

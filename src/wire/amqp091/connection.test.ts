@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Table, TypedValue } from "../../message/values.ts";
 import { FakeBroker } from "./testing/broker.ts";
 import { contentHeader, FakePeer, frame, methodFrame, publishFrames } from "./testing/peer.ts";
@@ -467,6 +467,18 @@ describe("flow control", () => {
     broker.raise(null);
     expect(peer.summary()).toEqual(["0 connection.unblocked"]);
     expect(peer.paused).toBe(0);
+  });
+
+  it("lets others go first after very many methods, but not after publishes", async () => {
+    const peer = await new FakePeer().open();
+    declare(peer, "q");
+    const many = (bytes: Buffer) => Buffer.concat(Array.from({ length: 300 }, () => bytes));
+    peer.write(many(Buffer.concat(publishFrames(1, "q", Buffer.from("x")))));
+    expect(peer.paused).toBe(0);
+    peer.write(many(methodFrame(1, "basic.qos", { prefetchSize: 0, prefetchCount: 1, global: false })));
+    expect(peer.paused).toBe(1);
+    await vi.waitUntil(() => peer.paused === 0);
+    expect(peer.frames().filter(({ name }) => name === "basic.qos-ok").length).toBe(300);
   });
 
   it("stops reading from a client that never reads, and goes on when it does", async () => {

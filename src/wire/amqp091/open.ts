@@ -44,6 +44,8 @@ const CHANNEL_CLOSE_OK = methodId("channel.close-ok");
 /** Class, method, delivery tag, bits. */
 const BASIC_ACK_BYTES = 13;
 const TWO_32 = 0x100000000;
+/** Methods, other than publishes and acknowledgements, after which a connection lets others go first. */
+const METHODS_PER_TURN = 256;
 /** Deliveries stop at the high-water mark; replies may go on for a while, so that acks are still read. */
 const UNREAD_REPLIES_FACTOR = 8;
 
@@ -102,6 +104,8 @@ export class OpenConnection implements Link, CommitWaiter {
   private heldForAlarm = false;
   private heldForOutput = false;
   private blockedSent = false;
+  /** Methods of this chunk that take their time. */
+  private slowMethods = 0;
   /** Time of the last read and write that the sweep has seen, and how long there was none since. */
   private lastReadMs: number;
   private lastWriteMs: number;
@@ -136,6 +140,7 @@ export class OpenConnection implements Link, CommitWaiter {
   /** Takes all whole frames of a chunk; then confirms what they published with one frame a channel. */
   read(bytes: Uint8Array, start: number, end: number): number {
     let at = start;
+    this.slowMethods = 0;
     this.publisher?.routes.refresh();
     while (this.live && end - at >= FRAME_HEAD_BYTES) {
       const size = readU32(bytes, at + 3);
@@ -162,6 +167,8 @@ export class OpenConnection implements Link, CommitWaiter {
     }
     if (this.publisher !== null) this.finishChunk(this.publisher);
     if (this.outbox.pendingBytes > this.outbox.highWaterBytes * UNREAD_REPLIES_FACTOR) this.holdForOutput();
+    // Else a flood of them has the socket read again at once, tens of times over.
+    if (this.slowMethods > METHODS_PER_TURN && this.live) stepAside(this.transport);
     return at;
   }
 
@@ -299,6 +306,7 @@ export class OpenConnection implements Link, CommitWaiter {
       this.fail(new AmqpError("NOT_ALLOWED", text));
       return;
     }
+    this.slowMethods++;
     this.channels.set(number, new Channel(number, this));
     this.send(number, "channel.open-ok", { reserved1: "" });
   }
@@ -311,6 +319,7 @@ export class OpenConnection implements Link, CommitWaiter {
 
   private channelMethod(channel: Channel, reader: Reader, id: number): void {
     if (id === CHANNEL_CLOSE_OK) return;
+    this.slowMethods++;
     let args: Record<string, unknown> = {};
     try {
       const spec = methodById(id);

@@ -177,8 +177,9 @@ export class OpenConnection implements Link, CommitWaiter {
       return;
     }
     const flags = type === packet.PUBREL || type === packet.SUBSCRIBE || type === packet.UNSUBSCRIBE ? 2 : 0;
-    // [MQTT-2.1.3-1]
-    if ((first & 15) !== flags) throw malformed("reserved flags of the fixed header");
+    // [MQTT-2.1.3-1]; in MQTT 3.1 they are not used, or say that the packet is sent again.
+    if ((first & 15) !== flags && this.level !== packet.LEVEL_3_1)
+      throw malformed("reserved flags of the fixed header");
     if (type >= packet.PUBACK && type <= packet.PUBCOMP) this.acknowledged(type, bytes, bodyAt, end);
     else this.control(type, new Reader(bytes, bodyAt, end));
   }
@@ -278,7 +279,16 @@ export class OpenConnection implements Link, CommitWaiter {
       if (sessionExpiry !== undefined) this.setExpiry(sessionExpiry);
     }
     reader.finish();
-    this.close(reason !== REASON.success);
+    this.leave(reason !== REASON.success);
+  }
+
+  /** The client sees the end when it is stored: the will that it took back is not said after a crash either. */
+  private leave(willed: boolean): void {
+    this.release(willed);
+    this.onEnd();
+    const end = (): void => this.transport.end();
+    if (!this.session.durable) end();
+    else this.context.broker.durable(() => void this.broker.whenCommitted({ committed: end }));
   }
 
   /** [MQTT-3.14.2-2]: what ends with the connection cannot be made to last. */

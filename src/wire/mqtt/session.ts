@@ -11,6 +11,7 @@ const FILTER = "filter ";
 const RECEIVED = "received ";
 const RELEASING = "releasing ";
 const FEEDING = "feeding ";
+const IDENTIFIER = "identifier ";
 
 /** What a note says of the session itself. JSON. */
 interface StoredState {
@@ -42,6 +43,7 @@ export interface SessionUser {
 }
 
 const NOBODY: ReadonlySet<number> = new Set();
+const NOTHING: ReadonlyMap<number, number> = new Map();
 
 /**
  * What the broker knows of a client by its id, also while it is away (4.1). A durable one lives in notes and
@@ -64,6 +66,8 @@ export class MqttSession {
   willDueAt = 0;
   private receivedIds: Set<number> | null = null;
   private releasingIds: Set<number> | null = null;
+  /** Numbers of messages by the packet identifiers that were chosen for them, and the other way round. */
+  private chosen: { messages: Map<number, number>; identifiers: Map<number, number> } | null = null;
 
   constructor(clientId: string, user: string, expirySeconds: number, notes: Notebook | null) {
     this.clientId = clientId;
@@ -86,7 +90,9 @@ export class MqttSession {
       if (key.startsWith(FILTER)) {
         const stored = JSON.parse(value) as StoredSubscription;
         session.filters.add({ ...stored, filter: parseFilter(key.slice(FILTER.length)) });
-      } else if (key.startsWith(RECEIVED)) session.addReceived(Number(key.slice(RECEIVED.length)));
+      } else if (key.startsWith(IDENTIFIER))
+        session.choose(Number(value), Number(key.slice(IDENTIFIER.length)));
+      else if (key.startsWith(RECEIVED)) session.addReceived(Number(key.slice(RECEIVED.length)));
       else if (key.startsWith(RELEASING)) session.addReleasing(Number(key.slice(RELEASING.length)));
     }
     return session;
@@ -188,6 +194,43 @@ export class MqttSession {
   private addReleasing(packetId: number): void {
     this.releasingIds ??= new Set();
     this.releasingIds.add(packetId);
+  }
+
+  // --- packet identifiers that were chosen (see PacketIds) -------------------------------------------
+
+  /** Numbers of messages of the own queue, by their packet identifiers. */
+  get identifiers(): ReadonlyMap<number, number> {
+    return this.chosen?.messages ?? NOTHING;
+  }
+
+  /** 0 when none was chosen. */
+  identifierOf(id: number): number {
+    return this.chosen === null ? 0 : (this.chosen.identifiers.get(id) ?? 0);
+  }
+
+  /** Some message that is not acknowledged has it, or is about to. */
+  isIdentifierGiven(packetId: number): boolean {
+    return this.chosen?.messages.has(packetId) === true;
+  }
+
+  giveIdentifier(id: number, packetId: number): void {
+    this.choose(id, packetId);
+    this.notes?.set(IDENTIFIER + packetId, `${id}`);
+  }
+
+  freeIdentifier(packetId: number): void {
+    const id = this.chosen?.messages.get(packetId);
+    if (this.chosen === null || id === undefined) return;
+    this.chosen.messages.delete(packetId);
+    this.chosen.identifiers.delete(id);
+    if (this.chosen.messages.size === 0) this.chosen = null;
+    this.notes?.delete(IDENTIFIER + packetId);
+  }
+
+  private choose(id: number, packetId: number): void {
+    this.chosen ??= { messages: new Map(), identifiers: new Map() };
+    this.chosen.messages.set(packetId, id);
+    this.chosen.identifiers.set(id, packetId);
   }
 }
 

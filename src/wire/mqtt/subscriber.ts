@@ -6,10 +6,8 @@ import type { Grant } from "./filters.ts";
 import type { Link } from "./link.ts";
 import type { Content } from "./message.ts";
 import { type Manner, Outbound } from "./outbound.ts";
+import { PacketIds } from "./packet-ids.ts";
 import { REASON } from "./reasons.ts";
-
-const PACKET_IDS = 65_535;
-const QOS2_BIT = 1;
 
 /** Reused: a message is written before the next one is looked at. */
 const manner: Manner = { qos: 0, dup: false, retain: false, packetId: 0, ids: [], expiresAt: 0 };
@@ -17,23 +15,20 @@ const manner: Manner = { qos: 0, dup: false, retain: false, packetId: 0, ids: []
 /** The queues that a client's messages come from. */
 export type Source = "volatile" | "own" | "shared";
 
-/** A message whose packet identifier is still in use by one that came long before. */
+/** A message that cannot be sent yet, and nothing behind it. */
 interface Held {
   readonly sink: QueueSink;
   readonly delivery: Delivery;
+  /** In use by another. */
   readonly packetId: number;
+  /** Its identifier is being noted. */
+  storing: boolean;
 }
 
-/**
- * What goes out to one connected client: its consumers, and QoS 1 and 2 on their way.
- *
- * The packet identifier of a message follows from its number in the broker, so that a message that is sent
- * again, even after a crash, has the one it had before [MQTT-4.4.0-1] without a note of each.
- */
+/** What goes out to one connected client: its consumers, and QoS 1 and 2 on their way. */
 export class Subscriber {
   readonly ledger: Ledger;
-  /** Unacknowledged, by packet identifier: tag times two, plus QOS2_BIT. */
-  private readonly inFlight = new Map<number, number>();
+  private readonly ids: PacketIds;
   private readonly held: Held[] = [];
   private readonly sinks: QueueSink[] = [];
   private readonly link: Link;
@@ -42,13 +37,14 @@ export class Subscriber {
   constructor(link: Link) {
     this.link = link;
     this.outbound = new Outbound(link);
+    this.ids = new PacketIds(link.session);
     this.ledger = link.broker.openLedger();
   }
 
   /** Room in the client's receive window (4.9). */
   get roomy(): boolean {
     const { releasing } = this.link.session;
-    return this.held.length === 0 && this.inFlight.size + releasing.size < this.link.receiveMax;
+    return this.held.length === 0 && this.ids.size + releasing.size < this.link.receiveMax;
   }
 
   /** @throws BrokerError */
@@ -98,9 +94,12 @@ export class Subscriber {
     grant: Grant,
     retain: boolean,
   ): void {
-    const packetId = (delivery.id % PACKET_IDS) + 1;
-    if (this.taken(packetId)) {
-      this.held.push({ sink, delivery: copyOf(delivery), packetId });
+    const own = sink.source === "own";
+    if (own && delivery.redelivered) this.ids.again(delivery.id, this.ledger);
+    const { packetId, waits, chosen } = this.ids.choose(delivery.id, own);
+    const storing = chosen && own && this.link.session.durable;
+    if (waits || storing) {
+      this.hold({ sink, delivery: copyOf(delivery), packetId, storing });
       return;
     }
     manner.qos = qos;
@@ -110,10 +109,22 @@ export class Subscriber {
     manner.ids = grant.ids;
     manner.expiresAt = delivery.expiresAt;
     if (!this.outbound.write(content, manner)) {
+      this.ids.delete(packetId);
       this.ledger.accept(delivery.tag, false);
       return;
     }
-    this.inFlight.set(packetId, delivery.tag * 2 + (qos === 2 ? QOS2_BIT : 0));
+    this.ids.sent(packetId, delivery.tag, qos, own);
+  }
+
+  private hold(held: Held): void {
+    this.held.push(held);
+    if (!held.storing) return;
+    this.link.session.giveIdentifier(held.delivery.id, held.packetId);
+    const committed = (): void => {
+      held.storing = false;
+      if (this.link.live) this.freed();
+    };
+    this.link.broker.whenCommitted({ committed });
   }
 
   /** Messages of a queue are sent in order: one that is not newer than the newest was sent before, perhaps before a crash. */
@@ -122,32 +133,29 @@ export class Subscriber {
     const { session } = this.link;
     if (id <= session.sentTo) return true;
     session.sentTo = id;
+    this.ids.news();
     return false;
-  }
-
-  private taken(packetId: number): boolean {
-    return this.inFlight.has(packetId) || this.link.session.releasing.has(packetId);
   }
 
   // --- acknowledgements of the client ------------------------------------------------------------
 
   puback(packetId: number, reason: number): void {
-    const known = this.inFlight.get(packetId);
-    if (known === undefined || (known & QOS2_BIT) !== 0) return;
-    this.settle(packetId, known, reason);
+    const tag = this.ids.tag(packetId, 1);
+    if (tag === 0) return;
+    this.settle(packetId, tag, reason);
     this.freed();
   }
 
   /** The message is the client's: from here on only its identifier is remembered, in the same batch. */
   pubrec(packetId: number, reason: number): void {
     const { session, acks, outbox } = this.link;
-    const known = this.inFlight.get(packetId);
-    if (known === undefined || (known & QOS2_BIT) === 0) {
+    const tag = this.ids.tag(packetId, 2);
+    if (tag === 0) {
       const releasing = session.releasing.has(packetId);
       if (reason < 0x80) writeAck(outbox, SEND_PUBREL, packetId, releasing ? 0 : this.notFound());
       return;
     }
-    this.settle(packetId, known, reason);
+    this.settle(packetId, tag, reason);
     if (reason >= 0x80) {
       this.freed();
       return;
@@ -164,19 +172,18 @@ export class Subscriber {
     if (this.link.session.complete(packetId)) this.freed();
   }
 
-  private settle(packetId: number, known: number, reason: number): void {
-    this.inFlight.delete(packetId);
-    const tag = Math.floor(known / 2);
+  private settle(packetId: number, tag: number, reason: number): void {
+    this.ids.delete(packetId);
     if (!this.ledger.has(tag)) return;
     if (reason >= 0x80) this.ledger.reject(tag, false, false);
     else this.ledger.accept(tag, false);
   }
 
-  /** There is room again: first for what waits for its identifier. */
+  /** There is room again: first for what was held. */
   private freed(): void {
     while (this.held.length > 0) {
-      const { sink, delivery, packetId } = this.held[0] as Held;
-      if (this.taken(packetId)) return;
+      const { sink, delivery, packetId, storing } = this.held[0] as Held;
+      if (storing || this.ids.used(packetId)) return;
       this.held.shift();
       sink.deliver(delivery);
     }

@@ -56,8 +56,10 @@ function readArgument(reader: Reader, type: ArgumentType): unknown {
   if (type === "table") return readTable(reader);
   const at = reader.at;
   const value = reader[type]();
-  // Two names of odd bytes would become the same text. Keys of messages are not read here: they are any bytes.
-  if (type === "shortstr" && !isUtf8(reader.bytes.subarray(at + 1, reader.at))) {
+  // Two names of odd bytes would become the same text: that of replacement characters, which a name may hold, too.
+  // Keys of messages are not read here: they are any bytes.
+  const suspect = type === "shortstr" && (value as string).includes("\uFFFD");
+  if (suspect && !isUtf8(reader.bytes.subarray(at + 1, reader.at))) {
     throw new MalformedTextError("Malformed UTF-8 in shortstr");
   }
   return value;

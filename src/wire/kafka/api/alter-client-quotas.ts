@@ -37,6 +37,9 @@ function alter({ rights, node }: Peer, { entity: components, ops }: Asked, valid
       continue;
     }
     if (!(value > 0)) throw new KafkaError("INVALID_REQUEST", `Quota ${key} must be greater than 0`);
+    if (key !== "request_percentage" && !Number.isInteger(value)) {
+      throw new KafkaError("INVALID_REQUEST", `Quota ${key} must be a whole number of bytes`);
+    }
     values[key] = value;
   }
   if (!validateOnly) store.put(entity, values);

@@ -1,6 +1,7 @@
 import { defineHandler, type KafkaNode } from "../api.ts";
 import type { Response } from "../codec/api.ts";
 import { CODES } from "../errors.ts";
+import { FEATURES } from "../features.ts";
 import { apiVersions } from "../schemas/api-versions.ts";
 
 /** KIP-511: what client software may be called. */
@@ -23,17 +24,19 @@ export const apiVersionsHandler = defineHandler({
 
 /** From here on a feature's lowest level may be 0 (KAFKA-17011). */
 const FIRST_WITH_LEVEL_0 = 4;
-const TRANSACTION_VERSION = 2;
 
 /** What clients must know beside the versions of APIs: which protocol of transactions is on. */
 function featuresIn(version: number) {
   if (version < 3) return {};
-  const name = "transaction.version";
-  const supported = [{ name, minVersion: 0, maxVersion: TRANSACTION_VERSION }];
+  const supported = FEATURES.map(({ name, level }) => ({ name, minVersion: 0, maxVersion: level }));
   return {
     supportedFeatures: version >= FIRST_WITH_LEVEL_0 ? supported : [],
     finalizedFeaturesEpoch: 1,
-    finalizedFeatures: [{ name, maxVersionLevel: TRANSACTION_VERSION, minVersionLevel: TRANSACTION_VERSION }],
+    finalizedFeatures: FEATURES.map(({ name, level }) => ({
+      name,
+      maxVersionLevel: level,
+      minVersionLevel: level,
+    })),
   };
 }
 

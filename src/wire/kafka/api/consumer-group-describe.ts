@@ -5,8 +5,8 @@ import { STATE_NAMES } from "../group-names.ts";
 import { allowedOperations } from "../operations.ts";
 import { consumerGroupDescribe } from "../schemas/consumer-group-describe.ts";
 
-/** The member speaks this protocol, and not the one before it. */
-const MEMBER_TYPE_CONSUMER = 1;
+/** Whether the member speaks this protocol, or the one before it. */
+const MEMBER_TYPES = { classic: 0, consumer: 1 } as const;
 
 export const consumerGroupDescribeHandler = defineHandler({
   api: consumerGroupDescribe,
@@ -18,7 +18,8 @@ export const consumerGroupDescribeHandler = defineHandler({
         }
         const view = peer.session.groups.describe(groupId);
         if (view?.kind !== "assigned") {
-          const errorMessage = `Group ${groupId} is not a consumer group.`;
+          const why = view === null ? "not found" : "is not a consumer group";
+          const errorMessage = `Group ${groupId} ${why}.`;
           return { groupId, errorCode: CODES.GROUP_ID_NOT_FOUND, errorMessage };
         }
         const authorizedOperations = includeAuthorizedOperations
@@ -48,7 +49,7 @@ function described({ name, state, epoch, assignor, members }: AssignedView, peer
       subscribedTopicRegex: member.pattern,
       assignment: shareOf(member.assigned, peer),
       targetAssignment: shareOf(member.target, peer),
-      memberType: MEMBER_TYPE_CONSUMER,
+      memberType: member.isGuest ? MEMBER_TYPES.classic : MEMBER_TYPES.consumer,
     })),
   };
 }

@@ -37,10 +37,10 @@ function growTopic(peer: Peer, asked: Asked, twice: boolean, validateOnly: boole
 }
 
 /** @throws KafkaError */
-function checkGrowth({ node }: Peer, { count, assignments }: Asked, now: number): void {
+function checkGrowth({ node }: Peer, { name, count, assignments }: Asked, now: number): void {
   if (count === now) throw new KafkaError("INVALID_PARTITIONS", `Topic already has ${now} partition(s).`);
   if (count < now) {
-    const text = `The topic currently has ${now} partition(s); ${count} would not be an increase.`;
+    const text = `The topic ${name} currently has ${now} partition(s); ${count} would not be an increase.`;
     throw new KafkaError("INVALID_PARTITIONS", text);
   }
   if (assignments === null) return;

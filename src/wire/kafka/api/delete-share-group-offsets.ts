@@ -18,12 +18,12 @@ export const deleteShareGroupOffsetsHandler = defineHandler({
       );
     };
     const responses = topics.map(async ({ topicName }) => {
-      const may = rights.may("read", "stream", topicName);
-      return {
-        topicName,
-        topicId: session.streams.find(topicName)?.id,
-        errorCode: may ? await forget(topicName) : CODES.TOPIC_AUTHORIZATION_FAILED,
-      };
+      if (!rights.may("read", "stream", topicName)) {
+        return { topicName, errorCode: CODES.TOPIC_AUTHORIZATION_FAILED };
+      }
+      const topicId = session.streams.find(topicName)?.id;
+      if (topicId === undefined) return { topicName, errorCode: CODES.UNKNOWN_TOPIC_OR_PARTITION };
+      return { topicName, topicId, errorCode: await forget(topicName) };
     });
     return { responses: await Promise.all(responses) };
   },

@@ -16,7 +16,8 @@ export const shareGroupDescribeHandler = defineHandler({
         }
         const view = peer.session.groups.describe(groupId);
         if (view?.kind !== "share") {
-          const errorMessage = `Group ${groupId} is not a share group.`;
+          const why = view === null ? "not found" : "is not a share group";
+          const errorMessage = `Group ${groupId} ${why}.`;
           return { groupId, errorCode: CODES.GROUP_ID_NOT_FOUND, errorMessage };
         }
         const authorizedOperations = includeAuthorizedOperations

@@ -45,16 +45,17 @@ function resourceOf(peer: Peer, type: number, name: string, right: Right): Confi
   throw new KafkaError("INVALID_REQUEST", `There are no configurations of resource type ${type}`);
 }
 
-function topicResource({ session, rights }: Peer, name: string, right: Right): ConfigResource {
+function topicResource(peer: Peer, name: string, right: Right): ConfigResource {
+  const { session, rights, node } = peer;
   if (!rights.may(right, "stream", name)) throw new KafkaError("TOPIC_AUTHORIZATION_FAILED");
   const topic = session.streams.find(name);
   if (topic === null) throw new KafkaError("UNKNOWN_TOPIC_OR_PARTITION");
   return {
-    show: () => showTopicConfigs(topic, session.streams),
+    show: () => showTopicConfigs(topic, brokerConfigs(node).defaultsOfTopics(peer)),
     own: () => topicTexts(topic),
     typeOf: topicConfigType,
     prepare: (texts) => {
-      const { overrides, attributes } = readTopicConfigs(texts);
+      const { overrides, attributes } = readTopicConfigs(texts, session.streams);
       session.streams.tryAlter(name, overrides);
       return () => session.streams.alter(name, overrides, { ...foreignAttributes(topic), ...attributes });
     },
@@ -128,11 +129,12 @@ export function applyChanges(
   for (const { name, configOperation, value } of changes) {
     if (seen.has(name)) throw new KafkaError("INVALID_REQUEST", `${name} is changed more than once`);
     seen.add(name);
-    const type = resource.typeOf(name);
+    // What is not set can be forgotten, even what there is not: tools clear configurations without asking.
     if (configOperation === DELETE) {
       texts.delete(name);
       continue;
     }
+    const type = resource.typeOf(name);
     if (value === null) throw new KafkaError("INVALID_REQUEST", `${name} has no value`);
     if (configOperation !== SET && type !== TYPES.LIST) {
       throw new KafkaError("INVALID_CONFIG", `Cannot append to or subtract from ${name}: it is no list`);
