@@ -36,6 +36,8 @@ function make(kind: "assigned" | "share" = "assigned", settings: Partial<GroupSe
     settings: { ...DEFAULT_GROUP_SETTINGS, ...settings },
     subscriptions: new Subscriptions(directory),
     now: () => clock.now(),
+    newId: () => "new",
+    onlyGuests: () => {},
     save: (_group, done) => {
       saves++;
       done();

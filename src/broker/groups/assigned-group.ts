@@ -3,12 +3,15 @@ import {
   AssignedMember,
   type AssignedSpec,
   AWAY_EPOCH,
+  type GuestSpec,
   isSame,
   isSubset,
+  JOIN_EPOCH,
   type PartitionKey,
   partitionKey,
 } from "./assigned-member.ts";
 import { ASSIGNORS, type AssignableStream, type Assignee, shared } from "./assignors.ts";
+import { type GuestHouse, Guests } from "./guests.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import type {
   AssignedHeartbeat,
@@ -27,9 +30,16 @@ export interface AssignedHost {
   readonly subscriptions: Subscriptions;
   /** Wall clock, ms. */
   now(): number;
+  /** A name that nobody has had. */
+  newId(): string;
   /** Runs `done` when the group as it is now is durable. */
   save(group: AssignedGroup, done: () => void): void;
+  /** Nobody is left but guests: the group is to be put in the place of this one in which they divide the work. */
+  onlyGuests(group: AssignedGroup): void;
 }
+
+/** A heartbeat, or what a guest's request comes to. */
+type Heartbeat = AssignedHeartbeat & { readonly guest?: GuestSpec };
 
 export interface AssignedSnapshot {
   readonly epoch: number;
@@ -46,7 +56,6 @@ export interface AssignedSnapshot {
   }[];
 }
 
-export const JOIN_EPOCH = 0;
 export const LEAVE_EPOCH = -1;
 /** Streams are looked at again when a heartbeat comes and this has passed. */
 const REFRESH_MS = 1000;
@@ -59,7 +68,7 @@ const DEFAULT_ASSIGNOR = "uniform";
  * before it is given, and nobody waits for all. In an exclusive group (KIP-848) a partition has one
  * reader at most; in a shared one (KIP-932) any number.
  */
-export class AssignedGroup {
+export class AssignedGroup implements GuestHouse {
   readonly kind: "assigned" | "share";
   readonly name: string;
   epoch = 0;
@@ -69,14 +78,17 @@ export class AssignedGroup {
   private readonly instances = new Map<string, AssignedMember>();
   /** Who holds each partition, where only one may. */
   private readonly holders = new Map<PartitionKey, AssignedMember>();
+  readonly guests: Guests;
   private readonly host: AssignedHost;
-  private streamsSeen = "";
+  /** Null: as a broker that went down saw them. */
+  private streamsSeen: string | null = "";
   private refreshedMs = Number.NEGATIVE_INFINITY;
 
   constructor(name: string, kind: "assigned" | "share", host: AssignedHost) {
     this.name = name;
     this.kind = kind;
     this.host = host;
+    this.guests = new Guests(this, host);
     this.emptySinceMs = host.now();
   }
 
@@ -94,15 +106,17 @@ export class AssignedGroup {
 
   // --- heartbeats -----------------------------------------------------------------------------
 
-  heartbeat(request: AssignedHeartbeat, done: (result: AssignedResult) => void): void {
+  heartbeat(request: Heartbeat, done: (result: AssignedResult) => void): void {
     const refuse = (refusal: GroupRefusal): void => done(refusedHeartbeat(refusal, request.memberId));
     if (request.epoch < JOIN_EPOCH) {
       const refusal = this.leave(request);
       if (refusal !== null) refuse(refusal);
-      else
+      else {
         this.host.save(this, () =>
           done({ ...refusedHeartbeat(null, request.memberId), epoch: request.epoch }),
         );
+        this.dissolveIfOnlyGuests();
+      }
       return;
     }
     const refusal = this.refusalOf(request);
@@ -117,7 +131,8 @@ export class AssignedGroup {
     const before = member.assigned;
     const subscribed = this.update(member, request) || (request.epoch === JOIN_EPOCH && member.epoch === 0);
     const divided = this.divideAgain(subscribed);
-    const owned = request.epoch === JOIN_EPOCH ? new Set<PartitionKey>() : keysOf(request.owned);
+    const isNew = request.epoch === JOIN_EPOCH && request.guest === undefined;
+    const owned = isNew ? new Set<PartitionKey>() : keysOf(request.owned);
     const moved = this.advance(member, owned);
     this.host.deadlines.set(member.session, member.spec.sessionTimeoutMs);
     const full = request.epoch === JOIN_EPOCH || request.full || !isSame(before, member.assigned);
@@ -132,7 +147,8 @@ export class AssignedGroup {
     else done(result);
   }
 
-  private refusalOf(request: AssignedHeartbeat): GroupRefusal | null {
+  /** Why it would be refused; null: it would not. */
+  refusalOf(request: Heartbeat): GroupRefusal | null {
     const { memberId, epoch, instanceId, assignor, pattern } = request;
     const { membersMax } = this.host.settings;
     if (assignor !== null && !ASSIGNORS.has(assignor)) return "assignor-unknown";
@@ -141,7 +157,9 @@ export class AssignedGroup {
     const member = this.members.get(memberId);
     const holder = instanceId === null ? undefined : this.instances.get(instanceId);
     if (epoch === JOIN_EPOCH) {
-      if (holder !== undefined && holder.id !== memberId && holder.epoch !== AWAY_EPOCH)
+      // Who goes over to the other way of speaking starts anew, and has not said goodbye.
+      const goesOver = request.guest !== undefined || holder?.spec.guest !== undefined;
+      if (holder !== undefined && holder.id !== memberId && holder.epoch !== AWAY_EPOCH && !goesOver)
         return "instance-held";
       const comes = member === undefined && holder === undefined;
       return comes && this.members.size >= membersMax ? "group-full" : null;
@@ -158,7 +176,7 @@ export class AssignedGroup {
       : "member-epoch-fenced";
   }
 
-  private joining(request: AssignedHeartbeat): AssignedMember {
+  private joining(request: Heartbeat): AssignedMember {
     const { memberId, instanceId } = request;
     const known = this.members.get(memberId);
     if (known !== undefined) return known;
@@ -181,7 +199,7 @@ export class AssignedGroup {
   }
 
   /** True when it now reads something else. */
-  private update(member: AssignedMember, request: AssignedHeartbeat): boolean {
+  private update(member: AssignedMember, request: Heartbeat): boolean {
     const { spec } = member;
     member.spec = specOf(request, spec);
     this.host.subscriptions.allow(member, request.visible);
@@ -239,8 +257,9 @@ export class AssignedGroup {
       return { id, target, streams: this.host.subscriptions.streamsOf(member) };
     });
     const seen = signatureOf(assignees);
-    if (!changed && seen === this.streamsSeen) return false;
+    const known = seen === this.streamsSeen || (this.streamsSeen === null && isDivided(assignees));
     this.streamsSeen = seen;
+    if (!changed && known) return false;
     this.epoch++;
     const divide = this.kind === "share" ? shared : ASSIGNORS.get(this.assignor);
     for (const [id, target] of divide?.(assignees) ?? []) {
@@ -293,6 +312,7 @@ export class AssignedGroup {
       return null;
     });
     this.host.save(this, () => {});
+    this.dissolveIfOnlyGuests();
     return answers;
   }
 
@@ -300,12 +320,14 @@ export class AssignedGroup {
     if (this.members.get(member.id) !== member) return;
     this.remove(member);
     this.host.save(this, () => {});
+    this.dissolveIfOnlyGuests();
   }
 
   private remove(member: AssignedMember): void {
     this.forget(member);
     if (this.members.size === 0) this.emptySinceMs = this.host.now();
-    this.divideAgain(true);
+    // Guests who are left to themselves have their epochs for a generation: it must not be over.
+    if (!this.hasOnlyGuests) this.divideAgain(true);
   }
 
   private forget(member: AssignedMember): void {
@@ -317,6 +339,35 @@ export class AssignedGroup {
     this.members.delete(member.id);
     const { instanceId } = member.spec;
     if (instanceId !== null && this.instances.get(instanceId) === member) this.instances.delete(instanceId);
+  }
+
+  // --- guests ---------------------------------------------------------------------------------
+
+  get hasOnlyGuests(): boolean {
+    if (this.members.size === 0) return false;
+    for (const { spec } of this.members.values()) if (spec.guest === undefined) return false;
+    return true;
+  }
+
+  dissolveIfOnlyGuests(): void {
+    if (this.hasOnlyGuests) this.host.onlyGuests(this);
+  }
+
+  holderOf(instanceId: string): AssignedMember | undefined {
+    return this.instances.get(instanceId);
+  }
+
+  shareOf({ assigned }: AssignedMember): StreamPartitions[] {
+    return partitionsOf(assigned);
+  }
+
+  isBlocked({ target, assigned }: AssignedMember): boolean {
+    for (const partition of target) if (!assigned.has(partition) && this.holders.has(partition)) return true;
+    return false;
+  }
+
+  refresh(): void {
+    if (this.divideAgain(false)) this.host.save(this, () => {});
   }
 
   // --- questions ------------------------------------------------------------------------------
@@ -335,7 +386,8 @@ export class AssignedGroup {
   checkFetch({ memberId, generation }: MemberClaim): GroupRefusal | null {
     const member = this.members.get(memberId);
     if (member === undefined) return "member-unknown";
-    return generation === member.epoch ? null : "member-epoch-stale";
+    if (generation === member.epoch) return null;
+    return member.spec.guest === undefined ? "member-epoch-stale" : "generation-stale";
   }
 
   reads(stream: string): boolean {
@@ -356,6 +408,7 @@ export class AssignedGroup {
       epoch: member.epoch,
       assigned: partitionsOf(member.assigned),
       target: partitionsOf(member.target),
+      isGuest: member.spec.guest !== undefined,
     }));
     return { kind, name, state, epoch, assignor: kind === "share" ? "simple" : assignor, members };
   }
@@ -382,6 +435,7 @@ export class AssignedGroup {
     const { deadlines } = this.host;
     this.epoch = stored.epoch;
     this.emptySinceMs = stored.emptySinceMs;
+    this.streamsSeen = null;
     for (const { id, spec, epoch, previousEpoch, phase, assigned, revoking, target } of stored.members) {
       const member = new AssignedMember(id, spec, (gone) => this.expired(gone));
       member.epoch = epoch;
@@ -402,7 +456,7 @@ export function refusedHeartbeat(refusal: GroupRefusal | null, memberId: string)
 }
 
 /** What is not said stays as it was. */
-function specOf(request: AssignedHeartbeat, before: AssignedSpec | undefined): AssignedSpec {
+function specOf(request: Heartbeat, before: AssignedSpec | undefined): AssignedSpec {
   const { pattern } = request;
   return {
     clientId: request.clientId,
@@ -415,6 +469,7 @@ function specOf(request: AssignedHeartbeat, before: AssignedSpec | undefined): A
     streams: request.streams === null ? (before?.streams ?? []) : [...new Set(request.streams)].sort(),
     pattern: pattern === null ? (before?.pattern ?? null) : pattern === "" ? null : pattern,
     assignor: request.assignor ?? before?.assignor ?? null,
+    ...(request.guest === undefined ? {} : { guest: request.guest }),
   };
 }
 
@@ -440,6 +495,20 @@ function partitionsOf(keys: ReadonlySet<PartitionKey>): StreamPartitions[] {
     streamId,
     partitions: partitions.sort((a, b) => a - b),
   }));
+}
+
+/** Every partition that somebody reads is somebody's, and no others. */
+function isDivided(assignees: readonly Assignee[]): boolean {
+  const given = new Set(assignees.flatMap(({ target }) => [...target]));
+  const streams = new Map(
+    assignees.flatMap(({ streams: read }) => read.map(({ id, partitions }) => [id, partitions])),
+  );
+  let count = 0;
+  for (const [id, partitions] of streams) {
+    count += partitions;
+    for (let index = 0; index < partitions; index++) if (!given.has(partitionKey(id, index))) return false;
+  }
+  return count === given.size;
 }
 
 /** Changes when streams that somebody reads come, go or grow. */

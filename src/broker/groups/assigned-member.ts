@@ -1,11 +1,12 @@
 import { Deadline } from "../../base/deadlines.ts";
-import type { MemberCaller } from "./types.ts";
+import type { MemberCaller, MemberProtocol } from "./types.ts";
 
 /** A partition by its stream's id: "0123456789abcdef0123456789abcdef:7". */
 export type PartitionKey = string;
 
 export const partitionKey = (streamId: string, partition: number): PartitionKey => `${streamId}:${partition}`;
 
+export const JOIN_EPOCH = 0;
 /** Stands for a static member that said it will be back. */
 export const AWAY_EPOCH = -2;
 
@@ -25,6 +26,13 @@ export interface AssignedSpec extends MemberCaller {
   /** A regular expression (RE2's syntax) for more, or null. */
   readonly pattern: string | null;
   readonly assignor: string | null;
+  /** Of a guest, who speaks as the members of classic groups do: what it joined with. Else absent. */
+  readonly guest?: GuestSpec;
+}
+
+export interface GuestSpec {
+  readonly protocolType: string;
+  readonly protocols: readonly MemberProtocol[];
 }
 
 /** A member of a group whose work the broker divides (KIP-848). */

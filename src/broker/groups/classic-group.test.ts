@@ -27,6 +27,7 @@ function request(overrides: Partial<JoinRequest> = {}): JoinRequest {
     protocols: [{ name: "range", metadata: bytes("m"), streams: ["orders"] }],
     idRequired: false,
     canSkipAssignment: false,
+    owned: null,
     ...overrides,
   };
 }
@@ -81,6 +82,7 @@ class World {
         protocolType: null,
         protocol: null,
         assignments: map,
+        shares: new Map(),
         ...claim,
       },
       (result) => {
@@ -335,6 +337,7 @@ describe("shares", () => {
         protocolType: "connect",
         protocol: null,
         assignments: new Map(),
+        shares: new Map(),
       },
       ({ refusal }) => expect(refusal).toBe("protocols-inconsistent"),
     );

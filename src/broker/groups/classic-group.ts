@@ -1,9 +1,9 @@
 import { Deadline, type Deadlines } from "../../base/deadlines.ts";
 import {
   ClassicMember,
+  type ClassicSnapshot,
   electProtocol,
   type JoinDone,
-  type MemberSpec,
   NOTHING,
   refusedJoin,
   refusedSync,
@@ -30,15 +30,6 @@ export interface ClassicHost {
   now(): number;
   /** Runs `done` when the group as it is now is durable. */
   save(group: ClassicGroup, done: () => void): void;
-}
-
-export interface ClassicSnapshot {
-  readonly generation: number;
-  readonly protocolType: string;
-  readonly protocol: string | null;
-  readonly leader: string;
-  readonly emptySinceMs: number;
-  readonly members: readonly (MemberSpec & { readonly id: string; readonly assignment: Uint8Array })[];
 }
 
 /**
@@ -92,10 +83,12 @@ export class ClassicGroup {
 
   /** Takes up a group where a broker that went down left it; members get a whole session to come back. */
   restore(stored: ClassicSnapshot): void {
-    for (const { id, assignment, ...request } of stored.members) {
+    for (const { id, assignment, share, formerGeneration, ...request } of stored.members) {
       const member = new ClassicMember(id, request, (gone) => this.expired(gone));
       member.fresh = false;
       member.assignment = assignment;
+      member.share = share ?? null;
+      member.formerGeneration = formerGeneration ?? -1;
       this.admit(member);
       this.alive(member);
     }
@@ -106,6 +99,13 @@ export class ClassicGroup {
     this.emptySinceMs = stored.emptySinceMs;
     this.state = stored.members.length === 0 ? "empty" : "stable";
     this.restored = true;
+    // Taken over from the broker, and not divided since.
+    if (this.state === "stable" && this.protocol === null) this.prepare();
+  }
+
+  /** One that was announced may be higher than what was stored. */
+  get generationAtMost(): number {
+    return this.generation + (this.restored ? RESTORED_GENERATION_GAP : 0);
   }
 
   /** What `restore` wants to know. */
@@ -121,6 +121,7 @@ export class ClassicGroup {
       protocolType,
       protocols: member.protocols,
       assignment: member.assignment,
+      share: member.share,
     }));
     return { generation, protocolType, protocol, leader, emptySinceMs, members };
   }
@@ -256,6 +257,7 @@ export class ClassicGroup {
   private update(member: ClassicMember, request: JoinRequest): void {
     this.count(member, -1);
     member.protocols = request.protocols;
+    member.formerGeneration = -1;
     this.count(member, 1);
     member.sessionTimeoutMs = request.sessionTimeoutMs;
     member.rebalanceTimeoutMs = request.rebalanceTimeoutMs;
@@ -423,7 +425,11 @@ export class ClassicGroup {
       return;
     }
     if (member.id !== this.leader) return;
-    for (const one of this.members.values()) one.assignment = request.assignments.get(one.id) ?? NOTHING;
+    for (const one of this.members.values()) {
+      const assignment = request.assignments.get(one.id);
+      one.assignment = assignment ?? NOTHING;
+      one.share = assignment === undefined ? [] : (request.shares.get(one.id) ?? null);
+    }
     this.state = "stable";
     const { generation } = this;
     this.host.save(this, () => {
@@ -446,7 +452,7 @@ export class ClassicGroup {
     member.sync = null;
     const { protocolType, protocol } = this;
     if (refusal !== null) sync(refusedSync(refusal));
-    else sync({ refusal: null, protocolType, protocol, assignment: member.assignment });
+    else sync({ refusal: null, protocolType, protocol, assignment: member.assignment, share: null });
   }
 
   // --- living and leaving ---------------------------------------------------------------------
@@ -454,7 +460,7 @@ export class ClassicGroup {
   heartbeat({ memberId, instanceId, generation }: MemberClaim): GroupRefusal | null {
     const member = this.memberOf(memberId, instanceId);
     if (typeof member === "string") return member;
-    if (generation !== this.generation) return "generation-stale";
+    if (generation !== this.generation && generation !== member.formerGeneration) return "generation-stale";
     this.alive(member);
     return this.state === "preparing" ? "rebalancing" : null;
   }
@@ -500,7 +506,7 @@ export class ClassicGroup {
     if (generation < 0 && this.state === "empty") return null;
     const member = this.memberOf(memberId, instanceId);
     if (typeof member === "string") return member;
-    if (generation !== this.generation) return "generation-stale";
+    if (generation !== this.generation && generation !== member.formerGeneration) return "generation-stale";
     if (!transactional && this.state === "completing") return "rebalancing";
     this.alive(member);
     return null;
@@ -517,14 +523,14 @@ export class ClassicGroup {
     return false;
   }
 
-  /** The group is deleted; nothing may be asked of it after this. */
-  destroy(): void {
+  /** The group is no more, or another one takes its place; nothing may be asked of it after this. */
+  destroy(answer: GroupRefusal = "member-unknown"): void {
     const { deadlines } = this.host;
     this.state = "dead";
     deadlines.clear(this.phase);
     for (const promise of this.promised.values()) deadlines.clear(promise);
     this.promised.clear();
-    for (const member of [...this.members.values()]) this.drop(member);
+    for (const member of [...this.members.values()]) this.drop(member, answer);
   }
 
   describe(): ClassicView {
@@ -578,7 +584,7 @@ export class ClassicGroup {
     else if (this.state !== "empty") this.prepare();
   }
 
-  private drop(member: ClassicMember | undefined): void {
+  private drop(member: ClassicMember | undefined, answer: GroupRefusal = "member-unknown"): void {
     if (member === undefined) return;
     this.host.deadlines.clear(member.session);
     this.members.delete(member.id);
@@ -588,7 +594,7 @@ export class ClassicGroup {
     if (instanceId !== null && this.instances.get(instanceId) === member.id)
       this.instances.delete(instanceId);
     if (this.leader === member.id) this.leader = this.members.keys().next().value ?? "";
-    this.answerJoin(member, refusedJoin("member-unknown", member.id));
-    this.answerSync(member, "member-unknown");
+    this.answerJoin(member, refusedJoin(answer, member.id));
+    this.answerSync(member, answer);
   }
 }

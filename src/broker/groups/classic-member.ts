@@ -1,5 +1,12 @@
 import { Deadline } from "../../base/deadlines.ts";
-import type { GroupRefusal, JoinRequest, JoinResult, MemberProtocol, SyncResult } from "./types.ts";
+import type {
+  GroupRefusal,
+  JoinRequest,
+  JoinResult,
+  MemberProtocol,
+  StreamPartitions,
+  SyncResult,
+} from "./types.ts";
 
 export const NOTHING = new Uint8Array(0);
 
@@ -7,7 +14,25 @@ export type JoinDone = (result: JoinResult) => void;
 export type SyncDone = (result: SyncResult) => void;
 
 /** What a member says of itself when it joins. */
-export type MemberSpec = Omit<JoinRequest, "memberId" | "idRequired" | "canSkipAssignment">;
+export type MemberSpec = Omit<JoinRequest, "memberId" | "idRequired" | "canSkipAssignment" | "owned">;
+
+/** A classic group as it is stored. */
+export interface ClassicSnapshot {
+  readonly generation: number;
+  readonly protocolType: string;
+  readonly protocol: string | null;
+  readonly leader: string;
+  readonly emptySinceMs: number;
+  readonly members: readonly StoredMember[];
+}
+
+export interface StoredMember extends MemberSpec {
+  readonly id: string;
+  readonly assignment: Uint8Array;
+  /** Absent like null: cannot be read. */
+  readonly share?: readonly StreamPartitions[] | null;
+  readonly formerGeneration?: number;
+}
 
 /** A member of a classic group. */
 export class ClassicMember {
@@ -20,6 +45,10 @@ export class ClassicMember {
   readonly protocolType: string;
   protocols: readonly MemberProtocol[];
   assignment: Uint8Array = NOTHING;
+  /** What `assignment` means; null: nobody but the members knows. */
+  share: readonly StreamPartitions[] | null = [];
+  /** Of a member whom another group had: what it believes in until it joins; else -1. */
+  formerGeneration = -1;
   /** Set while its join waits for the others. */
   join: JoinDone | null = null;
   /** Set while its sync waits for the leader's. */
@@ -106,10 +135,6 @@ export function refusedJoin(refusal: GroupRefusal, memberId: string): JoinResult
   };
 }
 
-export function refusedSync(refusal: GroupRefusal): { refusal: GroupRefusal } & {
-  protocolType: null;
-  protocol: null;
-  assignment: Uint8Array;
-} {
-  return { refusal, protocolType: null, protocol: null, assignment: NOTHING };
+export function refusedSync(refusal: GroupRefusal): SyncResult {
+  return { refusal, protocolType: null, protocol: null, assignment: NOTHING, share: null };
 }

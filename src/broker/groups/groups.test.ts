@@ -97,6 +97,7 @@ function joined(name: string, reads: readonly string[] | null = ["orders"]): Joi
       protocols: [{ name: "range", metadata: new Uint8Array([7]), streams: reads }],
       idRequired: false,
       canSkipAssignment: false,
+      owned: null,
     },
     (answer) => {
       result = answer;
@@ -108,7 +109,15 @@ function joined(name: string, reads: readonly string[] | null = ["orders"]): Joi
   const assignments = new Map([[memberId, new Uint8Array([9])]]);
   space.sync(
     name,
-    { memberId, instanceId: null, generation, protocolType: null, protocol: null, assignments },
+    {
+      memberId,
+      instanceId: null,
+      generation,
+      protocolType: null,
+      protocol: null,
+      assignments,
+      shares: new Map(),
+    },
     () => {},
   );
   return result as unknown as JoinResult;
@@ -298,7 +307,7 @@ describe("groups", () => {
     const request = { sessionTimeoutMs: 1, protocols: [], protocolType: "" };
     const base = { memberId: "", instanceId: null, clientId: "", clientHost: "", rebalanceTimeoutMs: 1 };
     const answers: (GroupRefusal | null)[] = [];
-    const full = { ...base, ...request, idRequired: false, canSkipAssignment: false };
+    const full = { ...base, ...request, idRequired: false, canSkipAssignment: false, owned: null };
     space.join("g", full, ({ refusal }) => answers.push(refusal));
     space.join("", full, ({ refusal }) => answers.push(refusal));
     space.join("h", { ...full, memberId: "m" }, ({ refusal }) => answers.push(refusal));

@@ -1,7 +1,10 @@
 import type { Deadlines } from "../../base/deadlines.ts";
-import { AssignedGroup, type AssignedHost, JOIN_EPOCH, refusedHeartbeat } from "./assigned-group.ts";
+import { AssignedGroup, type AssignedHost, refusedHeartbeat } from "./assigned-group.ts";
+import { JOIN_EPOCH } from "./assigned-member.ts";
 import { ClassicGroup, type ClassicHost } from "./classic-group.ts";
 import { refusedJoin, refusedSync } from "./classic-member.ts";
+import { asAssigned, asClassic, isReadable } from "./conversion.ts";
+import type { Guests } from "./guests.ts";
 import { type Offset, type OffsetRecords, Offsets } from "./offsets.ts";
 import type { GroupRecord, GroupStore } from "./store.ts";
 import { type StreamDirectory, Subscriptions } from "./subscriptions.ts";
@@ -88,11 +91,12 @@ export class GroupSpace implements GroupControl {
       },
     };
     this.assignedHost = {
-      ...{ deadlines, settings, now },
+      ...{ deadlines, settings, newId, now },
       subscriptions: new Subscriptions(this.streams),
       save: (group, done) => {
         this.save(group.name, { kind: group.kind, assigned: group.snapshot() }, done);
       },
+      onlyGuests: (group) => this.handBack(group),
     };
   }
 
@@ -103,6 +107,7 @@ export class GroupSpace implements GroupControl {
     const known = this.groups.get(name)?.members ?? null;
     let members = known instanceof ClassicGroup ? known : null;
     if (name === "") done(refusedJoin("group-name-invalid", memberId));
+    else if (known?.kind === "assigned" && !known.vacant) known.guests.join(request, done);
     else if (known !== null && members === null && !known.vacant) done(refusedJoin("group-kind", memberId));
     else if (members === null && memberId !== "") done(refusedJoin("member-unknown", memberId));
     else {
@@ -125,6 +130,10 @@ export class GroupSpace implements GroupControl {
   ): void {
     const known = this.groups.get(name)?.members ?? null;
     let members = known instanceof AssignedGroup && known.kind === kind ? known : null;
+    if (kind === "assigned" && known instanceof ClassicGroup && !known.vacant) {
+      this.takeOver(known, request, done);
+      return;
+    }
     const refusal =
       name === ""
         ? "group-name-invalid"
@@ -135,18 +144,18 @@ export class GroupSpace implements GroupControl {
     else {
       members ??= new AssignedGroup(name, kind, this.assignedHost);
       members.heartbeat(request, done);
-      if (!members.vacant || members === known) this.obtain(name).members = members;
+      if (!members.vacant && members !== known) this.obtain(name).members = members;
     }
   }
 
   sync(name: string, request: SyncRequest, done: (result: SyncResult) => void): void {
-    const members = this.classic(name);
+    const members = this.joinable(name);
     if (members === null) done(refusedSync(name === "" ? "group-name-invalid" : "member-unknown"));
     else members.sync(request, done);
   }
 
   heartbeat(name: string, claim: MemberClaim): GroupRefusal | null {
-    const members = this.classic(name);
+    const members = this.joinable(name);
     if (members === null) return name === "" ? "group-name-invalid" : "member-unknown";
     return members.heartbeat(claim);
   }
@@ -325,6 +334,45 @@ export class GroupSpace implements GroupControl {
   private classic(name: string): ClassicGroup | null {
     const members = this.groups.get(name)?.members ?? null;
     return members instanceof ClassicGroup ? members : null;
+  }
+
+  /** Whose members join and ask for their shares. */
+  private joinable(name: string): ClassicGroup | Guests | null {
+    const members = this.groups.get(name)?.members ?? null;
+    return members instanceof AssignedGroup ? members.guests : members;
+  }
+
+  /** The first member has come that leaves the dividing to the broker. */
+  private takeOver(
+    classic: ClassicGroup,
+    request: AssignedHeartbeat,
+    done: (result: AssignedResult) => void,
+  ): void {
+    const members = new AssignedGroup(classic.name, "assigned", this.assignedHost);
+    let refusal = this.newGroupRefusal(null, request.epoch);
+    if (!isReadable(classic)) refusal = "group-not-found";
+    if (refusal === null) {
+      members.restore(asAssigned(classic));
+      refusal = members.refusalOf(request);
+    }
+    if (refusal !== null) {
+      members.destroy();
+      done(refusedHeartbeat(refusal, request.memberId));
+      return;
+    }
+    this.obtain(classic.name).members = members;
+    classic.destroy("rebalancing");
+    members.heartbeat(request, done);
+  }
+
+  /** The last of those has gone: its members have to divide the work themselves again. */
+  private handBack(assigned: AssignedGroup): void {
+    const members = new ClassicGroup(assigned.name, this.host);
+    const snapshot = asClassic(assigned);
+    assigned.destroy();
+    this.obtain(assigned.name).members = members;
+    members.restore(snapshot);
+    this.save(assigned.name, { kind: "classic", classic: snapshot }, () => {});
   }
 
   /** A group of this kind is not there: may it be made, in place of an empty one of another kind? */

@@ -1,6 +1,6 @@
 import type { MetaStore } from "../../engine/engine.ts";
 import type { AssignedSnapshot } from "./assigned-group.ts";
-import type { ClassicSnapshot } from "./classic-group.ts";
+import type { ClassicSnapshot } from "./classic-member.ts";
 import type { Offset, OffsetRecords } from "./offsets.ts";
 
 /**

@@ -63,6 +63,8 @@ export interface JoinRequest extends MemberCaller {
   readonly idRequired: boolean;
   /** A returning static leader can be told that there is nothing to assign (KIP-814). */
   readonly canSkipAssignment: boolean;
+  /** What it says that it still has; null: what it says cannot be read, and the broker cannot divide for it. */
+  readonly owned: readonly StreamPartitions[] | null;
 }
 
 export interface JoinedMember {
@@ -97,6 +99,8 @@ export interface SyncRequest extends MemberClaim {
   readonly protocol: string | null;
   /** From the leader: each member's share of the work. */
   readonly assignments: ReadonlyMap<string, Uint8Array>;
+  /** The same, where it can be read and says nothing beyond that. */
+  readonly shares: ReadonlyMap<string, readonly StreamPartitions[]>;
 }
 
 export interface SyncResult {
@@ -104,6 +108,8 @@ export interface SyncResult {
   readonly protocolType: string | null;
   readonly protocol: string | null;
   readonly assignment: Uint8Array;
+  /** Instead of `assignment`, from a group that the broker divides; to be written as the member's metadata is. */
+  readonly share: { readonly partitions: readonly StreamPartitions[]; readonly metadata: Uint8Array } | null;
 }
 
 export interface LeavingMember {
@@ -180,6 +186,8 @@ export interface AssignedMemberView extends MemberCaller {
   readonly pattern: string | null;
   readonly assigned: readonly StreamPartitions[];
   readonly target: readonly StreamPartitions[];
+  /** It speaks as the members of classic groups do. */
+  readonly isGuest: boolean;
 }
 
 export interface AssignedView {

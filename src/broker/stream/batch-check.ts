@@ -21,6 +21,7 @@ import {
   readI64,
 } from "../../message/record-batch.ts";
 import type { RecordCursor } from "../../message/record-cursor.ts";
+import { recordsFit } from "../../message/record-walk.ts";
 import type { MutableAppendResult } from "./context.ts";
 import type { StreamConfig } from "./types.ts";
 
@@ -52,6 +53,7 @@ export function checkBatch(
     checkFields(bytes, start, result);
     if (result.refusal === null && config.timestamps === "create")
       checkTimestamps(bytes, start, config, nowMs, result);
+    if (result.refusal === null) checkRecords(bytes, start, end, result);
     if (result.refusal === null && config.cleanup !== "delete") checkKeys(bytes, start, end, cursor, result);
   }
   return result.refusal === null;
@@ -95,6 +97,12 @@ function checkTimestamps(
       `timestamp ${early ? oldest : newest} is too far from the broker's ${nowMs}`,
     );
   }
+}
+
+/** One batch that cannot be read would stop all readers of its partition. What is compressed is taken as it is. */
+function checkRecords(bytes: Uint8Array, start: number, end: number, result: MutableAppendResult): void {
+  if ((readI16(bytes, start + ATTRIBUTES_AT) & COMPRESSION_MASK) !== 0) return;
+  if (!recordsFit(bytes, start, end)) result.refuse("invalid-record", "the records do not fit their batch");
 }
 
 function checkKeys(

@@ -16,20 +16,39 @@ import type { Call, Peer } from "./api.ts";
 import type { Request } from "./codec/api.ts";
 import { CODES } from "./errors.ts";
 import { findPartition } from "./partitions.ts";
+import { queueTopicIds } from "./queue-topic-ids.ts";
 import type { produce } from "./schemas/produce.ts";
 import { transactionCode } from "./transaction-codes.ts";
 
 type ProduceRequest = Request<typeof produce>;
 
+/** From here on topics go by their ids (KIP-516). */
+const FIRST_BY_ID = 13;
+
+/** Name of the topic that records are for; null: there is none of that id. */
+export function meantTopic(
+  { session, node }: Peer,
+  version: number,
+  { name, topicId }: { readonly name: string; readonly topicId: string },
+): string | null {
+  if (version < FIRST_BY_ID) return name;
+  return session.streams.findById(topicId)?.name ?? queueTopicIds(node).nameOf(topicId);
+}
+
 /** Null: there is nothing to add, or nothing that could be. */
-export function additionOf(request: ProduceRequest, peer: Peer): Addition | null {
+export function additionOf(
+  request: ProduceRequest,
+  { peer, version }: Call<typeof produce>,
+): Addition | null {
   const { transactionalId, topicData, acks } = request;
   // Who is not answered cannot be made to wait: its batches are refused.
   if (transactionalId === null || acks === 0) return null;
   const partitions: PartitionName[] = [];
   let producer: ProducerName | null = null;
-  for (const { name, partitionData } of topicData) {
-    for (const { index, records } of partitionData) {
+  for (const topic of topicData) {
+    const name = meantTopic(peer, version, topic);
+    if (name === null) continue;
+    for (const { index, records } of topic.partitionData) {
       if (records === null || records.end - records.start < BATCH_OVERHEAD_BYTES) continue;
       const { bytes, start } = records;
       if ((readI16(bytes, start + ATTRIBUTES_AT) & ATTRIBUTE_TRANSACTIONAL) === 0) continue;

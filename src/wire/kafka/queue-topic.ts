@@ -12,6 +12,7 @@ import {
   SEQUENCE_DUPLICATE,
   SEQUENCE_FENCED,
   SEQUENCE_GAP,
+  type StreamHandle,
 } from "../../broker/index.ts";
 import { CompressionError } from "../../message/compression-error.ts";
 import { encodeRouting, ORIGIN_KAFKA } from "../../message/record.ts";
@@ -43,7 +44,7 @@ import { type QueueSequence, queueSequencesOf } from "./queue-sequences.ts";
 
 /** What produce needs of a partition. */
 export interface Appendable {
-  readonly stream: { readonly deleted: boolean };
+  readonly stream: Pick<StreamHandle, "deleted" | "attributes">;
   readonly startOffset: number;
   readonly endOffset: number;
   readonly committedOffset: number;
@@ -128,7 +129,7 @@ interface Claim {
 
 /** For one request. */
 class QueueTopic implements Appendable, CommitWaiter {
-  readonly stream = { deleted: false };
+  readonly stream = { deleted: false, attributes: {} };
   readonly startOffset = 0;
   /** Offsets are not told: there are none to be read from. */
   readonly endOffset = 0;

@@ -110,6 +110,7 @@ export class MqttConnection implements ConnectionHandler {
     while (end - at >= 2 && this.waits === 0) {
       const { phase } = this;
       if (phase.kind === "done" || (phase.kind === "open" && !phase.live)) return end;
+      if (phase.kind === "handshake" && !phase.expects(bytes[at] as number)) return this.foreign(end);
       let bodyAt = at + 1;
       let octet = bytes[bodyAt++] as number;
       let length = octet & 127;
@@ -142,6 +143,13 @@ export class MqttConnection implements ConnectionHandler {
 
   private overlong(end: number): number {
     this.end(REASON.malformedPacket, "remaining length is longer than 4 bytes");
+    return end;
+  }
+
+  /** Told at once, not when a packet as long as it seems to be is complete: a browser would wait for that. */
+  private foreign(end: number): number {
+    this.shared.context.logger.warn({ connection: this.transport.name }, "the first packet is not CONNECT");
+    this.finish();
     return end;
   }
 

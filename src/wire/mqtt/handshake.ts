@@ -9,7 +9,7 @@ import type { Properties } from "./codec/properties.ts";
 import { Reader } from "./codec/reader.ts";
 import type { Negotiated } from "./open.ts";
 import { sendAuth, sendConnack } from "./packets.ts";
-import { fromBroker, MqttError, malformed, protocolError, REASON } from "./reasons.ts";
+import { fromBroker, MqttError, protocolError, REASON } from "./reasons.ts";
 import { EXPIRY_NEVER } from "./session.ts";
 import type { MqttSettings } from "./settings.ts";
 import type { Space } from "./space.ts";
@@ -54,14 +54,17 @@ export class Handshake {
     this.leftMs = context.limits.handshakeMsMax;
   }
 
+  /** False for the first byte of something that cannot be MQTT, or comes before CONNECT [MQTT-3.1.0-1]. */
+  expects(first: number): boolean {
+    return this.connect !== null || first === CONNECT << 4;
+  }
+
   packet(bytes: Uint8Array, at: number, bodyAt: number, end: number): void {
     const reader = new Reader(bytes, bodyAt, end);
     let level = 0;
     try {
       const first = bytes[at] as number;
       if (this.connect === null) {
-        // [MQTT-3.1.0-1]
-        if (first !== CONNECT << 4) throw malformed("the first packet is not CONNECT");
         const spoken = readLevel(reader);
         level = spoken.level;
         this.connect = readConnect(reader, level, spoken.bridge);
@@ -129,7 +132,8 @@ export class Handshake {
     if (anonymousUser === null) throw new MqttError(REASON.notAuthorized, "clients must log in");
     if (anonymousUser !== GUEST.user) return broker.principalOf(anonymousUser);
     if (!this.transport.loopback) {
-      const text = "only who is on this machine need not log in, unless mqtt-anonymous-user names somebody";
+      const text =
+        "only who is on this machine, or a page from it, need not log in, unless mqtt-anonymous-user names somebody";
       throw new MqttError(REASON.notAuthorized, text);
     }
     return broker.authenticate({ ...GUEST, loopback: true });

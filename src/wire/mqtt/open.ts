@@ -177,8 +177,9 @@ export class OpenConnection implements Link, CommitWaiter {
       return;
     }
     const flags = type === packet.PUBREL || type === packet.SUBSCRIBE || type === packet.UNSUBSCRIBE ? 2 : 0;
-    // [MQTT-2.1.3-1]
-    if ((first & 15) !== flags) throw malformed("reserved flags of the fixed header");
+    // [MQTT-2.1.3-1]; in MQTT 3.1 they are not used, or say that the packet is sent again.
+    if ((first & 15) !== flags && this.level !== packet.LEVEL_3_1)
+      throw malformed("reserved flags of the fixed header");
     if (type >= packet.PUBACK && type <= packet.PUBCOMP) this.acknowledged(type, bytes, bodyAt, end);
     else this.control(type, new Reader(bytes, bodyAt, end));
   }

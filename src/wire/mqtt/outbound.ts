@@ -43,7 +43,9 @@ export class Outbound {
 
   /** False: the packet is larger than the client takes, and counts as sent [MQTT-3.1.2-25]. */
   write(content: Content, manner: Manner): boolean {
-    this.link.traffic.publishesSent++;
+    const { traffic } = this.link;
+    traffic.publishesSent++;
+    traffic.bytesSent += content.payloadBytes;
     return this.v5 ? this.writeV5(content, manner) : this.writePlain(content, manner);
   }
 

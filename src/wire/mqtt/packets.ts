@@ -1,5 +1,5 @@
 import type { Outbox } from "../../net/outbox.ts";
-import { DISCONNECT, LEVEL_5, SUBACK, UNSUBACK } from "./codec/packet.ts";
+import { DISCONNECT, LEVEL_3_1, LEVEL_5, SUBACK, UNSUBACK } from "./codec/packet.ts";
 import { type Properties, writeProperties } from "./codec/properties.ts";
 import { Writer } from "./codec/writer.ts";
 import { returnCodeOf } from "./reasons.ts";
@@ -16,7 +16,7 @@ function withReason(text: string, packetBytesMax: number): Properties {
   return text !== "" && Buffer.byteLength(text) + 32 <= packetBytesMax ? { reasonString: text } : {};
 }
 
-/** 3.2. Before MQTT 5 a reason without a return code is not answered at all: false. */
+/** 3.2. In MQTT 3.1 nothing is said of a session: its octet is reserved. Before MQTT 5 a reason without a return code is not answered at all: false. */
 export function sendConnack(
   outbox: Outbox,
   level: number,
@@ -27,7 +27,7 @@ export function sendConnack(
   const code = level === LEVEL_5 || reason === 0 ? reason : returnCodeOf(reason);
   if (code === null) return false;
   writer.packet(CONNACK_FIRST, (packet) => {
-    packet.octet(present ? 1 : 0);
+    packet.octet(present && level !== LEVEL_3_1 ? 1 : 0);
     packet.octet(code);
     if (level === LEVEL_5) writeProperties(packet, properties);
   });

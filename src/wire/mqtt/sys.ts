@@ -11,7 +11,9 @@ export class Traffic {
   publishesReceived = 0;
   publishesSent = 0;
   packetsReceived = 0;
+  /** Of PUBLISH packets: of what comes all behind the fixed header, of what goes the payload. */
   bytesReceived = 0;
+  bytesSent = 0;
 }
 
 /** What else the statistics tell of, as of now. */
@@ -97,12 +99,16 @@ export class Sys {
     yield ["uptime", `${Math.floor((clock.monotonic() - this.startedMs) / 1000)} seconds`];
     yield ["clients/connected", `${connected}`];
     yield ["clients/disconnected", `${sessions - connected}`];
+    // What mosquitto called them before, and still does.
+    yield ["clients/active", `${connected}`];
+    yield ["clients/inactive", `${sessions - connected}`];
     yield ["clients/total", `${sessions}`];
     yield ["messages/received", `${traffic.packetsReceived}`];
     yield ["publish/messages/received", `${traffic.publishesReceived}`];
     yield ["publish/messages/sent", `${traffic.publishesSent}`];
     yield ["publish/messages/dropped", `${dropped.slow + dropped.offline}`];
     yield ["publish/bytes/received", `${traffic.bytesReceived}`];
+    yield ["publish/bytes/sent", `${traffic.bytesSent}`];
     yield ["subscriptions/count", `${subscriptions}`];
     yield ["retained messages/count", `${retained}`];
     yield ["heap/current", `${memoryUsage().heapUsed}`];

@@ -25,7 +25,7 @@ describe("topics", () => {
 
   it("have no wildcards and at least one character", () => {
     expect(["a", "/", "a/b", " ", "*", "$x"].filter(isName)).toHaveLength(6);
-    expect(["", "+", "a/#", "a+", "/".repeat(200)].filter(isName)).toEqual([]);
+    expect(["", "+", "a/#", "a+", "/".repeat(201)].filter(isName)).toEqual([]);
   });
 
   it("of queues bring any name across", () => {

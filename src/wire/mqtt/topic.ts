@@ -33,8 +33,8 @@ export function copySwapped(
   }
 }
 
-/** More are refused: each costs memory wherever it is compared or kept, and nobody has so many. mosquitto's bound. */
-const LEVELS_MAX = 200;
+/** More are refused: each costs memory wherever it is compared or kept, and nobody has so many. mosquitto's bound: 200 '/'. */
+const LEVELS_MAX = 201;
 
 /** A name that can be published to has no wildcard in it (4.7.1) and at least one character [MQTT-4.7.3-1]. */
 export function isTopicName(bytes: Uint8Array, at: number, end: number): boolean {

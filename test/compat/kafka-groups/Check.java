@@ -172,6 +172,79 @@ public class Check {
     back.close();
   }
 
+  /** Members go over from one protocol to the other, one after the other, and back, while records come. */
+  static void migrates(String name, String... assignors) throws Exception {
+    String topic = topic(name, 6);
+    Set<String> sent = ConcurrentHashMap.newKeySet();
+    boolean[] over = {false};
+    Thread source = new Thread(() -> {
+      try (var producer = new KafkaProducer<String, String>(properties())) {
+        for (int i = 0; !over[0]; i++) {
+          producer.send(new ProducerRecord<>(topic, i % 6, "k", "" + i)).get();
+          sent.add("" + i);
+          Thread.sleep(5);
+        }
+      } catch (Exception error) {
+        throw new RuntimeException(error);
+      }
+    });
+    source.start();
+    List<Member> all = new ArrayList<>();
+    Function<String, Member> one = protocol -> {
+      Properties properties = properties("group.id", topic, "group.protocol", protocol);
+      if (protocol.equals("classic")) {
+        properties.put("partition.assignment.strategy", String.join(",", assignors));
+        properties.put("heartbeat.interval.ms", "300");
+      }
+      Member member = new Member(properties, topic);
+      all.add(member);
+      return member;
+    };
+    Member[] members = new Member[3];
+    BooleanSupplier even = () -> {
+      Set<TopicPartition> distinct = new HashSet<>();
+      for (Member member : members) {
+        if (member.assigned.size() != 2) return false;
+        distinct.addAll(member.assigned);
+      }
+      return distinct.size() == 6;
+    };
+    for (int i = 0; i < 3; i++) members[i] = one.apply("classic");
+    until("each has two", even);
+    for (String protocol : List.of("consumer", "classic")) {
+      for (int i = 0; i < 3; i++) {
+        // The first one comes before another goes: the group is of both kinds, and of four.
+        Member before = members[i];
+        members[i] = one.apply(protocol);
+        if (i == 0) until("the fourth has some", () -> members[0].assigned.size() > 0);
+        before.close();
+        until("each has two, " + (i + 1) + " as " + protocol, even);
+      }
+      var kind = admin.describeConsumerGroups(List.of(topic)).all().get().get(topic);
+      same(kind.type().toString().toLowerCase(), protocol);
+      same(kind.members().size(), 3);
+    }
+    over[0] = true;
+    source.join();
+    until("all was read", () -> {
+      Set<String> read = new HashSet<>();
+      for (Member member : all) synchronized (member.values) { read.addAll(member.values); }
+      return read.containsAll(sent);
+    });
+    for (Member member : members) member.close();
+    int read = 0;
+    for (Member member : all) {
+      read += member.values.size();
+      if (member.error != null) throw new AssertionError("a member failed", member.error);
+    }
+    System.out.println("# " + sent.size() + " records, " + (read - sent.size()) + " of them read twice");
+    Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
+    for (int i = 0; i < 6; i++) ends.put(new TopicPartition(topic, i), OffsetSpec.latest());
+    var offsets = admin.listConsumerGroupOffsets(topic).partitionsToOffsetAndMetadata().get();
+    for (var end : admin.listOffsets(ends).all().get().entrySet())
+      same(offsets.get(end.getKey()).offset(), end.getValue().offset());
+  }
+
   static void transactions() throws Exception {
     String source = topic("tx-source", 1);
     String target = topic("tx-target", 2);
@@ -353,6 +426,10 @@ public class Check {
         "group.remote.assignor", "range"));
     check("static members keep their share", () -> staticMember("static"));
     check("static members keep their share where the broker divides", () -> staticMember("static-consumer", "group.protocol", "consumer"));
+    check("members go over to the broker's dividing and back, range", () -> migrates("migrates-range",
+        RangeAssignor.class.getName()));
+    check("members go over to the broker's dividing and back, cooperative", () -> migrates("migrates-cooperative",
+        CooperativeStickyAssignor.class.getName()));
     check("transactions move records and offsets", () -> transactions());
     check("many transactions one after the other", () -> renewal());
     check("a producer is fenced by its successor", () -> fencing());

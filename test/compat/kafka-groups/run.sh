@@ -8,4 +8,6 @@ newer=$(kafka_java 4.2.2 $here/*.java) || exit 1
 tap "Kafka Java client 3.9, groups" java -Xmx256m -cp "$older" Check "$address" &
 tap "Kafka Java client 4.2, groups" java -Xmx256m -cp "$newer" Check "$address"
 tap "Kafka Java client 4.2, share groups" java -Xmx256m -cp "$newer" NewerCheck "$address"
+python_env || exit 1
+tap "confluent-kafka, groups of both protocols" "$PYTHON" $here/migration.py "$address"
 wait

@@ -144,7 +144,7 @@ test("what was set outlives the broker", async () => {
           topic: "kept",
           configEntries: [
             { name: "retention.ms", value: "9000" },
-            { name: "flush.ms", value: "1" },
+            { name: "min.insync.replicas", value: "2" },
           ],
         },
       ],
@@ -163,7 +163,7 @@ test("what was set outlives the broker", async () => {
     };
     const topic = { type: ConfigResourceTypes.TOPIC, name: "kept" };
     expect(await textOf(topic, "retention.ms")).toBe("9000");
-    expect(await textOf(topic, "flush.ms")).toBe("1");
+    expect(await textOf(topic, "min.insync.replicas")).toBe("2");
     expect(await textOf(topic, "retention.bytes")).toBe("77");
     expect(await textOf(broker, "num.partitions")).toBe("3");
     expect((await admin.describeAcls(rule)).resources).toHaveLength(1);

@@ -79,7 +79,7 @@ function batches(records: ByteRange | null): [number, number][] {
 }
 
 describe("records", () => {
-  test.each(Array.from({ length: 18 }, (_, version) => version))("in version %i", async (version) => {
+  test.each(Array.from({ length: 19 }, (_, version) => version))("in version %i", async (version) => {
     const topic = await freshTopic();
     await send(topic.name, "a", "b");
     for (const isolationLevel of [0, 1]) {
@@ -235,7 +235,7 @@ describe("sessions", () => {
     });
   }
 
-  test.each([7, 12, 13, 17])("tell only what has changed (version %i)", async (version) => {
+  test.each([7, 12, 13, 18])("tell only what has changed (version %i)", async (version) => {
     const all = [await freshTopic(), await freshTopic(), await freshTopic()];
     const told = ({ responses }: Awaited<ReturnType<typeof session>>) =>
       responses.map(({ topic, topicId }) =>
@@ -329,7 +329,7 @@ describe("offsets", () => {
     expect(await asked(0, name, -2)).toMatchObject({ errorCode: 0, oldStyleOffsets: [0] });
   });
 
-  test.each([1, 4, 7, 9])("in version %i", async (version) => {
+  test.each([1, 4, 7, 9, 10, 11])("in version %i", async (version) => {
     const { name } = await freshTopic();
     await send(name, "a", "b");
     expect(await asked(version, name, -1)).toMatchObject({ errorCode: 0, offset: 2, timestamp: -1 });
@@ -338,4 +338,31 @@ describe("offsets", () => {
     expect(await asked(version, name, RECENT_MS + 1)).toMatchObject({ offset: -1, timestamp: -1 });
     if (version >= 7) expect(await asked(version, name, -3)).toMatchObject({ timestamp: RECENT_MS });
   });
+
+  // As Kafka 4.1 answers; -6 is Kafka 4.2's.
+  test.each([
+    [-3, 6, 7, 2],
+    [-4, 7, 8, 0],
+    [-5, 8, 9, -1],
+    [-6, 10, 11, -1],
+  ])(
+    "what %i stands for is unknown to version %i, and not to %i",
+    async (timestamp, before, from, offset) => {
+      const { name } = await freshTopic();
+      await send(name, "a", "b");
+      await client.ask(produce, 7, {
+        acks: -1,
+        timeoutMs: 1000,
+        topicData: [
+          {
+            name,
+            partitionData: [{ index: 0, records: batchOf([{ value: "c", timestampMs: RECENT_MS + 9 }]) }],
+          },
+        ],
+      });
+      expect(await asked(before, name, timestamp)).toMatchObject({ errorCode: 35, offset: -1 });
+      expect(await asked(from, name, timestamp)).toMatchObject({ errorCode: 0, offset });
+      expect(await asked(11, name, -7)).toMatchObject({ errorCode: 35, offset: -1 });
+    },
+  );
 });

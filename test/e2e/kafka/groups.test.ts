@@ -4,10 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Consumer, Kafka, logLevel } from "kafkajs";
 import { afterAll, describe, expect, test, vi } from "vitest";
+import { ZERO_UUID } from "../../../src/wire/kafka/codec/schema.ts";
+import { consumerGroupHeartbeat } from "../../../src/wire/kafka/schemas/consumer-group-heartbeat.ts";
+import { listGroups } from "../../../src/wire/kafka/schemas/list-groups.ts";
 import { startInProcess } from "../../support/broker.ts";
 import { useKafka } from "../../support/kafka.ts";
+import { RawKafka } from "../../support/kafka-raw.ts";
 
-const { address } = await useKafka();
+const { address, host, port } = await useKafka();
 const kafka = clientOf(address);
 const clients: { disconnect(): Promise<void> }[] = [];
 afterAll(async () => {
@@ -172,6 +176,77 @@ async function transactional(id: string, from = kafka) {
   await producer.connect();
   return producer;
 }
+
+/** A member for whom the broker divides (KIP-848): says what it has, and takes what it is given. */
+class Reader848 {
+  owned: number[] = [];
+  private epoch = 0;
+  private readonly peer: RawKafka;
+  private readonly group: string;
+  private readonly topic: string;
+  private topicId = ZERO_UUID;
+
+  constructor(peer: RawKafka, group: string, topic: string) {
+    this.peer = peer;
+    this.group = group;
+    this.topic = topic;
+  }
+
+  async beat(memberEpoch = this.epoch): Promise<void> {
+    const joins = this.epoch === 0;
+    const topicPartitions = [{ topicId: this.topicId, partitions: this.owned }];
+    const answer = await this.peer.ask(consumerGroupHeartbeat, 1, {
+      groupId: this.group,
+      memberId: "reader",
+      memberEpoch,
+      rebalanceTimeoutMs: joins ? 60_000 : -1,
+      subscribedTopicNames: joins ? [this.topic] : null,
+      topicPartitions: this.owned.length === 0 ? [] : topicPartitions,
+    });
+    expect(answer.errorCode).toBe(0);
+    this.epoch = answer.memberEpoch;
+    if (answer.assignment === null) return;
+    this.owned = answer.assignment.topicPartitions.flatMap(({ partitions }) => partitions);
+    this.topicId = answer.assignment.topicPartitions[0]?.topicId ?? this.topicId;
+  }
+}
+
+test("members who divide the work themselves go on beside one for whom the broker does, and without it", async () => {
+  const topic = await topicOf(6, []);
+  const group = fresh("group");
+  const producer = kafka.producer();
+  clients.push(producer);
+  await producer.connect();
+  let sent = 0;
+  const produce = async () => {
+    const messages = Array.from({ length: 60 }, () => ({ partition: sent % 6, value: `${sent++}` }));
+    await producer.send({ topic, messages });
+  };
+  const [a, b] = await Promise.all([member(group, topic), member(group, topic)]);
+  await until(() => expect([a.partitions.length, b.partitions.length]).toEqual([3, 3]));
+  await produce();
+  const peer = await RawKafka.open({ host, port });
+  const reader = new Reader848(peer, group, topic);
+  await until(async () => {
+    await reader.beat();
+    expect([a.partitions.length, b.partitions.length, reader.owned.length]).toEqual([2, 2, 2]);
+  });
+  const all = [...a.partitions, ...b.partitions, ...reader.owned].sort();
+  expect(all).toEqual([0, 1, 2, 3, 4, 5]);
+  const { groups } = await peer.ask(listGroups, 5, { typesFilter: ["consumer"] });
+  expect(groups.map(({ groupId }) => groupId)).toContain(group);
+  await produce();
+  await reader.beat(-1);
+  peer.close();
+  await until(() => expect([a.partitions.length, b.partitions.length]).toEqual([3, 3]));
+  await produce();
+  await until(() => expect(new Set([...a.values, ...b.values]).size).toBe(180));
+  const admin = kafka.admin();
+  clients.push(admin);
+  await admin.connect();
+  const [described] = (await admin.describeGroups([group])).groups;
+  expect(described).toMatchObject({ state: "Stable", members: [{}, {}] });
+});
 
 describe("a transaction", () => {
   test("is seen as a whole or not at all", async () => {

@@ -5,7 +5,12 @@ import { afterAll, describe, expect, test } from "vitest";
 import { batchBytes } from "../../../src/message/record-batch.ts";
 import { RecordCursor } from "../../../src/message/record-cursor.ts";
 import type { ByteRange } from "../../../src/wire/kafka/codec/reader.ts";
+import { ZERO_UUID } from "../../../src/wire/kafka/codec/schema.ts";
+import { createTopics } from "../../../src/wire/kafka/schemas/create-topics.ts";
+import { deleteTopics } from "../../../src/wire/kafka/schemas/delete-topics.ts";
+import { describeConfigs } from "../../../src/wire/kafka/schemas/describe-configs.ts";
 import { fetch } from "../../../src/wire/kafka/schemas/fetch.ts";
+import { incrementalAlterConfigs } from "../../../src/wire/kafka/schemas/incremental-alter-configs.ts";
 import { metadata } from "../../../src/wire/kafka/schemas/metadata.ts";
 import { produce } from "../../../src/wire/kafka/schemas/produce.ts";
 import { useKafka } from "../../support/kafka.ts";
@@ -137,8 +142,73 @@ describe("a batch", () => {
     expect(codes).toEqual([[3, 0], [3]]);
   });
 
+  test("goes by the topic's id from version 13 on", async () => {
+    const byId = async (topicId: string, index = 0) => {
+      const { responses } = await client.ask(produce, 13, {
+        acks: -1,
+        timeoutMs: 1000,
+        topicData: [{ topicId, partitionData: [{ index, records: batchOf([{ value: "v" }]) }] }],
+      });
+      expect(responses[0]!.topicId).toBe(topicId);
+      return responses[0]!.partitionResponses[0]!;
+    };
+    const name = await freshTopic();
+    const idOf = async () => {
+      const { topics } = await client.ask(metadata, 12, { topics: [{ name }], allowAutoTopicCreation: true });
+      return topics[0]!.topicId;
+    };
+    const before = await idOf();
+    expect(await byId(before)).toMatchObject({ errorCode: 0, baseOffset: 0 });
+    expect(await byId(before, 7)).toMatchObject({ errorCode: 3, baseOffset: -1 });
+    expect(await byId("0123456789abcdef0123456789abcdef")).toMatchObject({ errorCode: 100, baseOffset: -1 });
+    expect(await byId(ZERO_UUID)).toMatchObject({ errorCode: 100, baseOffset: -1 });
+    // Records for a topic that was deleted do not end up in the one that is now called like it.
+    await client.ask(deleteTopics, 5, { topicNames: [name], timeoutMs: 1000 });
+    const after = await idOf();
+    expect(await byId(before)).toMatchObject({ errorCode: 100, baseOffset: -1 });
+    expect(await byId(after)).toMatchObject({ errorCode: 0, baseOffset: 0 });
+  });
+
   test("with acks that do not exist is refused", async () => {
     expect(await send(9, await freshTopic(), batchOf([{ value: "v" }]), 2)).toMatchObject({ errorCode: 21 });
+  });
+
+  test("of a topic that wants more replicas than one cannot be acknowledged by all", async () => {
+    const name = `produce-${topics++}`;
+    const configs = [{ name: "min.insync.replicas", value: "2" }];
+    const topic = { name, numPartitions: 1, replicationFactor: 1, configs };
+    const { topics: made } = await client.ask(createTopics, 7, { topics: [topic], timeoutMs: 1000 });
+    expect(made[0]).toMatchObject({ errorCode: 0 });
+    const one = batchOf([{ value: "v" }]);
+    const numbered = batchOf([{ value: "v" }], { producerId: 78, producerEpoch: 0, baseSequence: 0 });
+    for (const records of [one, numbered])
+      for (const version of [3, 9, 12])
+        expect(await send(version, name, records)).toMatchObject({ errorCode: 19, baseOffset: -1 });
+    expect(await send(9, name, one, 1)).toMatchObject({ errorCode: 0, baseOffset: 0 });
+    client.post(produce, 9, {
+      acks: 0,
+      timeoutMs: 1000,
+      topicData: [{ name, partitionData: [{ index: 0, records: one }] }],
+    });
+    const alter = async (resourceType: number, resourceName: string, value: string | null) => {
+      const change = { name: "min.insync.replicas", configOperation: value === null ? 1 : 0, value };
+      const resources = [{ resourceType, resourceName, configs: [change] }];
+      expect((await client.ask(incrementalAlterConfigs, 1, { resources })).responses[0]!.errorCode).toBe(0);
+    };
+    await alter(2, name, "1");
+    expect(await send(9, name, numbered)).toMatchObject({ errorCode: 0, baseOffset: 2 });
+    await alter(2, name, null);
+    // What the broker has holds for topics that do not say, at once.
+    await alter(4, "", "2");
+    expect(await send(9, name, one)).toMatchObject({ errorCode: 19 });
+    const resources = [{ resourceType: 2, resourceName: name, configurationKeys: ["min.insync.replicas"] }];
+    const { results } = await client.ask(describeConfigs, 4, { resources });
+    expect(results[0]!.configs).toMatchObject([{ value: "2", configSource: 3, readOnly: false }]);
+    await alter(2, name, "1");
+    expect(await send(9, name, one)).toMatchObject({ errorCode: 0, baseOffset: 3 });
+    await alter(4, "", null);
+    await alter(2, name, null);
+    expect(await send(9, name, one)).toMatchObject({ errorCode: 0, baseOffset: 4 });
   });
 
   test("of an idempotent producer is stored once, and must follow the one before", async () => {

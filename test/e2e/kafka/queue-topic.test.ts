@@ -6,6 +6,7 @@ import { type ConsumeMessage, connect } from "amqplib";
 import { CompressionTypes, Kafka, logLevel } from "kafkajs";
 import { afterAll, describe, expect, test } from "vitest";
 import { fetch } from "../../../src/wire/kafka/schemas/fetch.ts";
+import { metadata } from "../../../src/wire/kafka/schemas/metadata.ts";
 import { produce } from "../../../src/wire/kafka/schemas/produce.ts";
 import { startInProcess } from "../../support/broker.ts";
 import { batchOf } from "../../support/kafka-batch.ts";
@@ -73,6 +74,23 @@ test("records arrive as messages, with what they say", async () => {
   expect(two!.properties).toMatchObject({ priority: 5, timestamp: 1_700_000_000 });
   expect(gone!.content.length).toBe(0);
   expect(gone!.properties.headers).toEqual({ "x-key": "gone", "x-tombstone": true });
+});
+
+test("it has an id for clients that go by ids, the same after a restart", async () => {
+  await channel.assertQueue("by-id");
+  const records = batchOf([{ value: "one" }]);
+  const send = async (topicId: string) => {
+    const topicData = [{ topicId, partitionData: [{ index: 0, records }] }];
+    const { responses } = await raw.ask(produce, 13, { acks: -1, timeoutMs: 1000, topicData });
+    return responses[0]!.partitionResponses[0]!.errorCode;
+  };
+  // Until it was told to somebody nobody means it.
+  const id = "d344e45c62223ce3f076f1384f00c880";
+  expect(await send(id)).toBe(100);
+  const { topics } = await raw.ask(metadata, 12, { topics: [{ name: "by-id" }] });
+  expect(topics[0]!.topicId).toBe(id);
+  expect(await send(id)).toBe(0);
+  expect((await taken("by-id")).map(({ content }) => content.toString())).toEqual(["one"]);
 });
 
 test("a time to live ends", async () => {

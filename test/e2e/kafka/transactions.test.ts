@@ -6,6 +6,7 @@ import { createTopics } from "../../../src/wire/kafka/schemas/create-topics.ts";
 import { endTxn } from "../../../src/wire/kafka/schemas/end-txn.ts";
 import { fetch } from "../../../src/wire/kafka/schemas/fetch.ts";
 import { initProducerId } from "../../../src/wire/kafka/schemas/init-producer-id.ts";
+import { listTransactions } from "../../../src/wire/kafka/schemas/list-transactions.ts";
 import { offsetFetch } from "../../../src/wire/kafka/schemas/offset-fetch.ts";
 import { produce } from "../../../src/wire/kafka/schemas/produce.ts";
 import { txnOffsetCommit } from "../../../src/wire/kafka/schemas/txn-offset-commit.ts";
@@ -20,15 +21,16 @@ afterAll(async () => {
   await broker.stop();
 });
 
-let [id, topic, count] = ["", "", 0];
+let [id, topic, topicId, count] = ["", "", "", 0];
 let producer = { producerId: -1, producerEpoch: -1 };
 
 beforeEach(async () => {
   [id, topic] = [`id-${++count}`, `topic-${count}`];
-  await peer.ask(createTopics, 5, {
+  const { topics } = await peer.ask(createTopics, 7, {
     topics: [{ name: topic, numPartitions: 2, replicationFactor: 1 }],
     timeoutMs: 1000,
   });
+  topicId = topics[0]?.topicId ?? "";
   const { producerId, producerEpoch } = await peer.ask(initProducerId, 4, {
     transactionalId: id,
     transactionTimeoutMs: 60_000,
@@ -42,7 +44,7 @@ function write(
   { as = producer, version = 12, partition = 0, acks = -1 } = {},
 ) {
   const records = batchOf([{ value }], { attributes: 16, baseSequence, ...as });
-  const topicData = [{ name: topic, partitionData: [{ index: partition, records }] }];
+  const topicData = [{ name: topic, topicId, partitionData: [{ index: partition, records }] }];
   const answer = peer.post(produce, version, { transactionalId: id, acks, timeoutMs: 1000, topicData });
   return async () => (await answer()).responses[0]?.partitionResponses[0]?.errorCode;
 }
@@ -73,28 +75,31 @@ test("it is announced", async () => {
   expect(supportedFeatures).toContainEqual({ name, minVersion: 0, maxVersion: 2 });
 });
 
-test("a partition joins by being written to, batches stay in order, and what is late is fenced", async () => {
-  const answers = [
-    write("a", 0),
-    write("b", 1),
-    write("c", 2),
-    write("d", 0, { partition: 1 }),
-    write("e", 3),
-  ];
-  for (const answer of answers) expect(await answer()).toBe(0);
-  expect([await decided(0), await decided(1)]).toEqual([0, 0]);
-  const { errorCode, ...next } = await end(true);
-  expect([errorCode, next.producerEpoch]).toEqual([0, producer.producerEpoch + 1]);
-  expect(await write("of the next", 0, { as: next })()).toBe(0);
-  expect([(await decided(0)) > 0, (await decided(1)) > 0]).toEqual([true, true]);
-  expect(await write("late", 4)()).toBe(47);
-  expect((await end(true)).errorCode).toBe(90);
-  const after = await end(false, next);
-  expect([after.errorCode, after.producerEpoch]).toEqual([0, next.producerEpoch + 1]);
-  // Asked again, since the answer may have been lost.
-  expect(await end(false, next)).toMatchObject({ errorCode: 0, producerEpoch: after.producerEpoch });
-  expect((await end(true, next)).errorCode).toBe(48);
-});
+test.each([12, 13])(
+  "a partition joins by being written to, batches stay in order, and what is late is fenced (version %i)",
+  async (version) => {
+    const answers = [
+      write("a", 0, { version }),
+      write("b", 1, { version }),
+      write("c", 2, { version }),
+      write("d", 0, { partition: 1 }),
+      write("e", 3),
+    ];
+    for (const answer of answers) expect(await answer()).toBe(0);
+    expect([await decided(0), await decided(1)]).toEqual([0, 0]);
+    const { errorCode, ...next } = await end(true);
+    expect([errorCode, next.producerEpoch]).toEqual([0, producer.producerEpoch + 1]);
+    expect(await write("of the next", 0, { as: next })()).toBe(0);
+    expect([(await decided(0)) > 0, (await decided(1)) > 0]).toEqual([true, true]);
+    expect(await write("late", 4)()).toBe(47);
+    expect((await end(true)).errorCode).toBe(90);
+    const after = await end(false, next);
+    expect([after.errorCode, after.producerEpoch]).toEqual([0, next.producerEpoch + 1]);
+    // Asked again, since the answer may have been lost.
+    expect(await end(false, next)).toMatchObject({ errorCode: 0, producerEpoch: after.producerEpoch });
+    expect((await end(true, next)).errorCode).toBe(48);
+  },
+);
 
 test("with an older version nothing joins by itself", async () => {
   expect(await write("a", 0, { version: 11 })()).toBe(48);
@@ -120,6 +125,19 @@ test("a group joins by its offsets", async () => {
   expect(await offset()).toBe(-1);
   expect((await end(true)).errorCode).toBe(0);
   expect(await offset()).toBe(3);
+});
+
+test("they are found by a pattern for their names", async () => {
+  const found = async (transactionalIdPattern: string | null) => {
+    const { errorCode, transactionStates } = await peer.ask(listTransactions, 2, { transactionalIdPattern });
+    return [errorCode, transactionStates.map(({ transactionalId }) => transactionalId)];
+  };
+  expect(await found(id)).toEqual([0, [id]]);
+  expect(await found(`i[cd]-${count}|nothing`)).toEqual([0, [id]]);
+  expect(await found("d-.*")).toEqual([0, []]);
+  expect((await found(""))[1]).toContain(id);
+  expect((await found(null))[1]).toContain(id);
+  expect(await found("i(")).toEqual([128, []]);
 });
 
 test("an end without a beginning", async () => {

@@ -81,6 +81,18 @@ describe("the first packet", () => {
     expect(raw.packets).toEqual([]);
   });
 
+  test.each([
+    ["HTTP", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
+    ["SUBSCRIBE", packet(0x82, `0001 ${str("a")} 00`)],
+  ])("is told from CONNECT at once: %s", async (_name, bytes) => {
+    const patient = await startMqtt({ handshakeTimeout: "1m" });
+    const raw = await RawMqtt.open(patient.url, 4);
+    raw.send(bytes);
+    await raw.closed;
+    expect(raw.packets).toEqual([]);
+    await patient.stop();
+  });
+
   test("must come soon", async () => {
     const raw = await RawMqtt.open(broker.url);
     raw.send(hex("10"));
@@ -146,7 +158,7 @@ describe("a connection of MQTT 3.1.1 is just closed", () => {
     ["AUTH", hex("f000")],
     ["a topic with a wildcard", packet(0x30, str("a/#"))],
     ["an empty topic", packet(0x30, "0000")],
-    ["a topic of 201 levels", packet2(0x30, str("/".repeat(200)))],
+    ["a topic of 202 levels", packet2(0x30, str("/".repeat(201)))],
     ["options of MQTT 5", packet(0x82, `0001 ${topic} 04`)],
     ["a reason in PUBACK", packet(0x40, "0001 00")],
     ["a body of DISCONNECT", hex("e001 00")],
@@ -158,6 +170,29 @@ describe("a connection of MQTT 3.1.1 is just closed", () => {
     await raw.closed;
     expect(raw.packets).toEqual([]);
   });
+});
+
+test("MQTT 3.1 marks what is sent again, and its CONNACK says nothing of a session", async () => {
+  const fields = { protocolVersion: 3, protocolId: "MQIsdp", clientId: "old", clean: false } as const;
+  const first = await RawMqtt.connect(broker.url, fields);
+  first.send(packet(0x8a, `0001 ${topic} 01`));
+  expect(await first.next("suback")).toMatchObject({ messageId: 1, granted: [1] });
+  first.publish({ topic: "elsewhere", payload: "x", qos: 2, messageId: 2 });
+  await first.next("pubrec");
+  first.send(packet(0x6a, "0002"));
+  expect(await first.next("pubcomp")).toMatchObject({ messageId: 2 });
+  first.send(packet(0xaa, `0003 ${str("none")}`));
+  await first.next("unsuback");
+  first.close();
+  await first.closed;
+  const publisher = await RawMqtt.connect(broker.url);
+  publisher.publish({ topic: "t", payload: "waits", qos: 1, messageId: 1 });
+  await publisher.next("puback");
+  const second = await RawMqtt.connect(broker.url, fields);
+  expect(second.connack).toMatchObject({ sessionPresent: false });
+  expect(`${(await second.next("publish")).payload}`).toBe("waits");
+  second.close();
+  publisher.close();
 });
 
 test("packets may come in any pieces", async () => {

@@ -5,8 +5,8 @@ import { STATE_NAMES } from "../group-names.ts";
 import { allowedOperations } from "../operations.ts";
 import { consumerGroupDescribe } from "../schemas/consumer-group-describe.ts";
 
-/** The member speaks this protocol, and not the one before it. */
-const MEMBER_TYPE_CONSUMER = 1;
+/** Whether the member speaks this protocol, or the one before it. */
+const MEMBER_TYPES = { classic: 0, consumer: 1 } as const;
 
 export const consumerGroupDescribeHandler = defineHandler({
   api: consumerGroupDescribe,
@@ -49,7 +49,7 @@ function described({ name, state, epoch, assignor, members }: AssignedView, peer
       subscribedTopicRegex: member.pattern,
       assignment: shareOf(member.assigned, peer),
       targetAssignment: shareOf(member.target, peer),
-      memberType: MEMBER_TYPE_CONSUMER,
+      memberType: member.isGuest ? MEMBER_TYPES.classic : MEMBER_TYPES.consumer,
     })),
   };
 }

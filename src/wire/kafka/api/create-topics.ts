@@ -36,7 +36,7 @@ function createTopic(peer: Peer, asked: Asked, twice: boolean, validateOnly: boo
     if (streams.find(name) !== null) {
       throw new KafkaError("TOPIC_ALREADY_EXISTS", `Topic '${name}' already exists.`);
     }
-    const declaration = declarationOf(peer.node, asked);
+    const declaration = declarationOf(peer, asked);
     if (validateOnly) streams.tryCreate(declaration);
     const topicId = validateOnly ? undefined : streams.create(declaration).id;
     return {
@@ -53,13 +53,13 @@ function createTopic(peer: Peer, asked: Asked, twice: boolean, validateOnly: boo
 }
 
 /** @throws KafkaError */
-function declarationOf(node: KafkaNode, asked: Asked): StreamDeclaration {
+function declarationOf({ node, session }: Peer, asked: Asked): StreamDeclaration {
   const { name, assignments } = asked;
   const partitions = assignments.length > 0 ? assignedPartitions(node, asked) : partitionsOf(node, asked);
   const texts = new Map(
     asked.configs.flatMap(({ name: key, value }) => (value === null ? [] : [[key, value]])),
   );
-  return { name, partitions, ...readTopicConfigs(texts) };
+  return { name, partitions, ...readTopicConfigs(texts, session.streams) };
 }
 
 function partitionsOf(node: KafkaNode, { numPartitions, replicationFactor }: Asked): number {
@@ -94,11 +94,11 @@ function assignedPartitions(
   return indexes.length;
 }
 
-function shownConfigs({ rights, session }: Peer, topic: StreamDeclaration): Partial<Result> {
-  if (!rights.may("describe-configs", "stream", topic.name)) {
+function shownConfigs(peer: Peer, topic: StreamDeclaration): Partial<Result> {
+  if (!peer.rights.may("describe-configs", "stream", topic.name)) {
     return { topicConfigErrorCode: CODES.TOPIC_AUTHORIZATION_FAILED, configs: null };
   }
-  const configs = showTopicConfigs(topic, session.streams);
+  const configs = showTopicConfigs(topic, brokerConfigs(peer.node).defaultsOfTopics(peer));
   return {
     configs: configs.map(({ name, value, source, readOnly }) => ({
       name,

@@ -8,7 +8,6 @@ const sessionsOf = (): FetchSessions => new FetchSessions();
 /** Record batches from an offset on, as they are stored; waits for them for a while when there are none. */
 export const fetchHandler = defineHandler({
   api: fetch,
-  versions: [0, 17],
   handle(request, call) {
     const scope = call.node.part(sessionsOf).enter(request, call.version, call.peer);
     return new FetchWork(call, request, scope).start();

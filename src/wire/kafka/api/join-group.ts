@@ -3,6 +3,7 @@ import { defineHandler, LATER } from "../api.ts";
 import { Reader } from "../codec/reader.ts";
 import { CODES } from "../errors.ts";
 import { codeOf } from "../group-codes.ts";
+import { ownedPartitions } from "../group-shares.ts";
 import { readSubscription } from "../schemas/consumer-protocol.ts";
 import { joinGroup } from "../schemas/join-group.ts";
 
@@ -17,7 +18,9 @@ export const joinGroupHandler = defineHandler({
   handle(request, call) {
     const { version, peer } = call;
     const { groupId, memberId, protocolType, sessionTimeoutMs } = request;
-    const { groups } = peer.session;
+    const { session } = peer;
+    const { groups } = session;
+    const [first] = request.protocols;
     if (!peer.rights.may("read", "group", groupId))
       return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED, memberId };
     const join = {
@@ -33,6 +36,8 @@ export const joinGroupHandler = defineHandler({
       }),
       idRequired: version >= FIRST_WITH_REQUIRED_ID,
       canSkipAssignment: version >= FIRST_WITH_SKIPPING,
+      owned:
+        first !== undefined && protocolType === "consumer" ? ownedPartitions(session, first.metadata) : null,
     };
     const forget = peer.onClosed(() => groups.abandonJoin(groupId, done));
     function done(result: JoinResult): void {

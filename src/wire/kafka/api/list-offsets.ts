@@ -12,6 +12,17 @@ const EARLIEST = -2;
 const MAX_TIMESTAMP = -3;
 const EARLIEST_LOCAL = -4;
 const LATEST_TIERED = -5;
+const EARLIEST_PENDING_UPLOAD = -6;
+
+/** The first version whose clients may mean it. */
+const FIRST_WITH: ReadonlyMap<number, number> = new Map([
+  [LATEST, 0],
+  [EARLIEST, 0],
+  [MAX_TIMESTAMP, 7],
+  [EARLIEST_LOCAL, 8],
+  [LATEST_TIERED, 9],
+  [EARLIEST_PENDING_UPLOAD, 11],
+]);
 
 const READ_COMMITTED = 1;
 
@@ -28,7 +39,6 @@ const NOWHERE: Position = { offset: -1, timestamp: -1 };
 /** Offsets by time, and the ends of partitions. */
 export const listOffsetsHandler = defineHandler({
   api: listOffsets,
-  versions: [0, 9],
   async handle({ topics, isolationLevel }, call) {
     return {
       topics: await Promise.all(
@@ -51,6 +61,8 @@ async function answerTo(
 ): Promise<Found> {
   const { partitionIndex, timestamp, currentLeaderEpoch } = asked;
   const failed = (errorCode: number): Found => ({ partitionIndex, errorCode });
+  if (timestamp < 0 && version < (FIRST_WITH.get(timestamp) ?? Number.POSITIVE_INFINITY))
+    return failed(CODES.UNSUPPORTED_VERSION);
   const partition = findPartition(peer, "describe", topic, partitionIndex);
   if (typeof partition === "number") return failed(partition);
   const errorCode = epochError(partition, currentLeaderEpoch);
@@ -78,9 +90,10 @@ async function find(partition: PartitionHandle, timestamp: number, end: number):
       return { offset, timestamp: timestampMs };
     }
     case LATEST_TIERED:
+    case EARLIEST_PENDING_UPLOAD:
       return NOWHERE;
   }
-  const found = timestamp < 0 ? null : await partition.offsetAt(timestamp);
+  const found = await partition.offsetAt(timestamp);
   return found === null || found.offset >= end
     ? NOWHERE
     : { offset: found.offset, timestamp: found.timestampMs };

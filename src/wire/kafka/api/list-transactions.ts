@@ -1,23 +1,36 @@
+import { LinearPattern } from "../../../base/linear-pattern.ts";
 import { defineHandler, type Peer } from "../api.ts";
 import type { Request, Response } from "../codec/api.ts";
+import { CODES } from "../errors.ts";
 import { listTransactions } from "../schemas/list-transactions.ts";
 import { TRANSACTION_STATES } from "./describe-transactions.ts";
 
-/** Version 2 searches by a regular expression of another language (RE2), which is not spoken here. */
 export const listTransactionsHandler = defineHandler({
   api: listTransactions,
-  versions: [0, 1],
   handle(request, { peer }): Response<typeof listTransactions> {
     const known = new Set(Object.values(TRANSACTION_STATES));
+    const pattern = patternOf(request);
+    if (pattern === undefined) return { errorCode: CODES.INVALID_REGULAR_EXPRESSION };
     return {
       unknownStateFilters: request.stateFilters.filter((state) => !known.has(state)),
-      transactionStates: found(request, peer),
+      transactionStates: found(request, pattern, peer),
     };
   },
 });
 
+/** Of names, in RE2's syntax; null: any. Undefined when it is none. */
+function patternOf({ transactionalIdPattern }: Request<typeof listTransactions>) {
+  if (transactionalIdPattern === null || transactionalIdPattern === "") return null;
+  try {
+    return new LinearPattern(transactionalIdPattern);
+  } catch {
+    return undefined;
+  }
+}
+
 function found(
   { stateFilters, producerIdFilters, durationFilter }: Request<typeof listTransactions>,
+  pattern: LinearPattern | null,
   { node, rights, session }: Peer,
 ) {
   const nowMs = node.context.clock.now();
@@ -25,6 +38,7 @@ function found(
     .list()
     .filter(({ name, state, producerId, startedAtMs }) => {
       if (!rights.may("describe", "transactional-id", name)) return false;
+      if (pattern !== null && !pattern.matches(name)) return false;
       if (stateFilters.length > 0 && !stateFilters.includes(TRANSACTION_STATES[state])) return false;
       if (producerIdFilters.length > 0 && !producerIdFilters.includes(producerId)) return false;
       return durationFilter < 0 || (startedAtMs >= 0 && nowMs - startedAtMs > durationFilter);

@@ -10,6 +10,7 @@ import { durable } from "../durable.ts";
 import { CODES, codeOf } from "../errors.ts";
 import { allowedOperations, OPERATIONS_UNASKED } from "../operations.ts";
 import { queueRoute } from "../queue-topic.ts";
+import { queueTopicIds } from "../queue-topic-ids.ts";
 import { metadata } from "../schemas/metadata.ts";
 
 type Topic = NonNullable<Response<typeof metadata>["topics"]>[number];
@@ -114,7 +115,7 @@ class MetadataAnswer {
     const alone = [nodeId];
     return {
       name,
-      topicId: ZERO_UUID,
+      topicId: queueTopicIds(this.node).idOf(name),
       partitions: [
         { partitionIndex: 0, leaderId: nodeId, leaderEpoch: 0, replicaNodes: alone, isrNodes: alone },
       ],

@@ -10,12 +10,14 @@ import {
 import { type Call, defineHandler, LATER, NO_ANSWER, type Outcome } from "../api.ts";
 import type { Request, Response } from "../codec/api.ts";
 import type { ByteRange } from "../codec/reader.ts";
+import { brokerConfigs } from "../configs/broker-configs.ts";
 import { CODES, type CodeName } from "../errors.ts";
 import { convertUp } from "../legacy/up.ts";
-import { additionOf } from "../produce-addition.ts";
+import { additionOf, meantTopic } from "../produce-addition.ts";
 import { backlogOf, holdForAlarm } from "../producers.ts";
 import { type Appendable, findWritable } from "../queue-topic.ts";
 import { throttleOf } from "../quotas/throttle.ts";
+import { lacksReplicas } from "../replicas.ts";
 import { produce } from "../schemas/produce.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -23,6 +25,8 @@ type Answer = Mutable<Response<typeof produce>>;
 type TopicAnswer = NonNullable<Answer["responses"]>[number];
 type PartitionAnswer = NonNullable<TopicAnswer["partitionResponses"]>[number];
 
+const ACKS_ALL = -1;
+const ONE_REPLICA = "there is one replica, which is less than min.insync.replicas";
 const ZSTD = 4;
 /** KIP-110: the first version whose clients know zstd. */
 const FIRST_WITH_ZSTD = 7;
@@ -48,9 +52,8 @@ const REFUSALS: Readonly<Record<AppendRefusal, CodeName>> = {
  */
 export const produceHandler = defineHandler({
   api: produce,
-  versions: [0, 12],
   handle(request, call): Outcome<typeof produce> {
-    const addition = call.version >= FIRST_TO_ADD ? additionOf(request, call.peer) : null;
+    const addition = call.version >= FIRST_TO_ADD ? additionOf(request, call) : null;
     if (addition === null) return appendAll(request, call);
     addition.carryOut(
       call,
@@ -68,7 +71,7 @@ function appendAll(request: Request<typeof produce>, call: Call<typeof produce>)
   const { acks } = request;
   const work = new ProduceWork(call);
   const answer =
-    acks === 0 || acks === 1 || acks === -1
+    acks === 0 || acks === 1 || acks === ACKS_ALL
       ? work.append(request)
       : refuseAll(request, CODES.INVALID_REQUIRED_ACKS);
   const throttle = throttleOf(call.node);
@@ -92,8 +95,9 @@ function recordBytes({ topicData }: Request<typeof produce>): number {
 
 function refuseAll({ topicData }: Request<typeof produce>, errorCode: number): Answer {
   return {
-    responses: topicData.map(({ name, partitionData }) => ({
+    responses: topicData.map(({ name, topicId, partitionData }) => ({
       name,
+      topicId,
       partitionResponses: partitionData.map(({ index }) => ({ index, errorCode, baseOffset: -1 })),
     })),
   };
@@ -129,19 +133,22 @@ class ProduceWork implements OffsetWaiter {
     this.call = call;
   }
 
-  append({ topicData }: Request<typeof produce>): Answer {
+  append({ topicData, acks }: Request<typeof produce>): Answer {
     const responses: TopicAnswer[] = [];
-    for (const { name, partitionData } of topicData) {
+    const { peer, version, node } = this.call;
+    const inSyncMin = brokerConfigs(node).inSyncReplicasMin;
+    for (const topic of topicData) {
+      const { name, topicId } = topic;
+      const meant = meantTopic(peer, version, topic);
       const partitionResponses: PartitionAnswer[] = [];
-      for (const { index, records } of partitionData) {
-        const found = findWritable(this.call.peer, name, index);
-        partitionResponses.push(
-          typeof found === "number"
-            ? { index, errorCode: found, baseOffset: -1 }
-            : this.appendTo(found, index, records),
-        );
+      for (const { index, records } of topic.partitionData) {
+        const found = meant === null ? CODES.UNKNOWN_TOPIC_ID : findWritable(peer, meant, index);
+        if (typeof found === "number") partitionResponses.push({ index, errorCode: found, baseOffset: -1 });
+        else if (acks === ACKS_ALL && lacksReplicas(found.stream, inSyncMin))
+          partitionResponses.push(refused(index, "NOT_ENOUGH_REPLICAS", ONE_REPLICA));
+        else partitionResponses.push(this.appendTo(found, index, records));
       }
-      responses.push({ name, partitionResponses });
+      responses.push({ name, topicId, partitionResponses });
     }
     return { responses };
   }

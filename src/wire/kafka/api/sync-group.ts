@@ -1,6 +1,7 @@
 import { defineHandler, LATER } from "../api.ts";
 import { CODES } from "../errors.ts";
 import { codeOf } from "../group-codes.ts";
+import { assignmentBytes, sharesOf } from "../group-shares.ts";
 import { syncGroup } from "../schemas/sync-group.ts";
 
 /** Waits until the leader has handed in everybody's share, and that is durable. */
@@ -8,6 +9,7 @@ export const syncGroupHandler = defineHandler({
   api: syncGroup,
   handle(request, call) {
     const { peer } = call;
+    const { session } = peer;
     const { groupId } = request;
     if (!peer.rights.may("read", "group", groupId)) return { errorCode: CODES.GROUP_AUTHORIZATION_FAILED };
     const sync = {
@@ -17,9 +19,15 @@ export const syncGroupHandler = defineHandler({
       protocolType: request.protocolType,
       protocol: request.protocolName,
       assignments: new Map(request.assignments.map(({ memberId, assignment }) => [memberId, assignment])),
+      shares: sharesOf(session, request.assignments),
     };
-    peer.session.groups.sync(groupId, sync, ({ refusal, protocolType, protocol, assignment }) =>
-      call.answer({ errorCode: codeOf(refusal), protocolType, protocolName: protocol, assignment }),
+    session.groups.sync(groupId, sync, ({ refusal, protocolType, protocol, assignment, share }) =>
+      call.answer({
+        errorCode: codeOf(refusal),
+        protocolType,
+        protocolName: protocol,
+        assignment: share === null ? assignment : assignmentBytes(session, share),
+      }),
     );
     return LATER;
   },

@@ -2,7 +2,7 @@
 import { advertisedAddress } from "../address.ts";
 import type { KafkaNode, Peer } from "../api.ts";
 import { KafkaError } from "../errors.ts";
-import { showTopicDefaults } from "./topic-configs.ts";
+import { MIN_IN_SYNC, showTopicDefaults, type TopicDefaults } from "./topic-configs.ts";
 import {
   boolean,
   type ConfigValue,
@@ -43,6 +43,14 @@ const DYNAMIC: readonly DynamicConfig[] = [
     initial: () => "true",
   },
   {
+    name: MIN_IN_SYNC,
+    kind: int(1),
+    documentation:
+      "Replicas that must have a record before acks=all is answered, where a topic does not say.",
+    usual: "1",
+    initial: () => "1",
+  },
+  {
     name: "num.partitions",
     kind: int(1, 100_000),
     documentation: "Partitions of a topic that does not say how many.",
@@ -69,6 +77,10 @@ export class BrokerConfigs {
 
   get deleteTopics(): boolean {
     return this.current("delete.topic.enable") === "true";
+  }
+
+  get inSyncReplicasMin(): number {
+    return Number(this.current(MIN_IN_SYNC));
   }
 
   get partitionsDefault(): number {
@@ -107,7 +119,7 @@ export class BrokerConfigs {
 
   /** `broker` "": only what was set for all brokers. */
   show(broker: string, peer: Peer): ShownConfig[] {
-    const topics = showTopicDefaults(peer.session.streams);
+    const topics = showTopicDefaults(this.defaultsOfTopics(peer));
     if (broker === ALL_BROKERS) {
       const own = [...this.changed(ALL_BROKERS)].map(([name, value]) => {
         const { kind, documentation } = BY_NAME.get(name) as DynamicConfig;
@@ -129,6 +141,15 @@ export class BrokerConfigs {
       };
     });
     return [...dynamic, ...fixedConfigs(peer), ...topics].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  defaultsOfTopics({ session }: Peer): TopicDefaults {
+    const { initialDefaults, changedDefaults } = session.streams;
+    const ofBroker = (name: string) => {
+      const config = BY_NAME.get(name);
+      return config === undefined ? null : this.synonymsOf(config);
+    };
+    return { initialDefaults, changedDefaults, ofBroker };
   }
 
   private current(name: string): string | null {

@@ -45,16 +45,17 @@ function resourceOf(peer: Peer, type: number, name: string, right: Right): Confi
   throw new KafkaError("INVALID_REQUEST", `There are no configurations of resource type ${type}`);
 }
 
-function topicResource({ session, rights }: Peer, name: string, right: Right): ConfigResource {
+function topicResource(peer: Peer, name: string, right: Right): ConfigResource {
+  const { session, rights, node } = peer;
   if (!rights.may(right, "stream", name)) throw new KafkaError("TOPIC_AUTHORIZATION_FAILED");
   const topic = session.streams.find(name);
   if (topic === null) throw new KafkaError("UNKNOWN_TOPIC_OR_PARTITION");
   return {
-    show: () => showTopicConfigs(topic, session.streams),
+    show: () => showTopicConfigs(topic, brokerConfigs(node).defaultsOfTopics(peer)),
     own: () => topicTexts(topic),
     typeOf: topicConfigType,
     prepare: (texts) => {
-      const { overrides, attributes } = readTopicConfigs(texts);
+      const { overrides, attributes } = readTopicConfigs(texts, session.streams);
       session.streams.tryAlter(name, overrides);
       return () => session.streams.alter(name, overrides, { ...foreignAttributes(topic), ...attributes });
     },

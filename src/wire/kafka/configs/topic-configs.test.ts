@@ -5,14 +5,17 @@ import {
   readTopicConfigs,
   readTopicDefaults,
   showTopicConfigs,
+  showTopicDefaults,
+  type TopicDefaults,
   topicDefaultTexts,
   topicTexts,
 } from "./topic-configs.ts";
 import { LONG_MAX, SOURCES } from "./values.ts";
 
 const initialDefaults = { ...STREAM_DEFAULTS, durability: "fsync" as const };
-const streams = { initialDefaults, changedDefaults: {} };
-const read = (texts: Record<string, string>) => readTopicConfigs(new Map(Object.entries(texts)));
+const streams: TopicDefaults = { initialDefaults, changedDefaults: {}, ofBroker: () => null };
+const read = (texts: Record<string, string>, durability: "fsync" | "os" | "memory" = "fsync") =>
+  readTopicConfigs(new Map(Object.entries(texts)), { initialDefaults: { ...initialDefaults, durability } });
 
 describe("what acts", () => {
   test.each([
@@ -39,24 +42,28 @@ describe("what acts", () => {
   });
 });
 
-describe("what is only kept", () => {
+describe("what this protocol acts on, or what can only be one way", () => {
   test.each([
     ["min.insync.replicas", "2"],
-    ["preallocate", "true"],
-    ["unclean.leader.election.enable", "false"],
     ["flush.messages", "1"],
     ["flush.ms", LONG_MAX],
-    ["file.delete.delay.ms", "100"],
-    ["index.interval.bytes", "512"],
+    ["preallocate", "false"],
+    ["unclean.leader.election.enable", "false"],
+    ["segment.jitter.ms", "0"],
     ["compression.type", "producer"],
-    ["message.format.version", "2.8-IV1"],
     ["remote.storage.enable", "false"],
-    ["leader.replication.throttled.replicas", "0:1,1:1"],
   ])("%s=%s is told again as it was", (name, text) => {
     const settings = read({ [name]: text });
     expect(settings.overrides).toEqual({});
     expect(topicTexts(settings)).toEqual(new Map([[name, text]]));
   });
+});
+
+test.each(["flush.messages", "flush.ms"])("%s takes durability fsync", (name) => {
+  expect(() => read({ [name]: "1000" }, "os")).toThrow(KafkaError);
+  expect(() => read({ [name]: "1000", "polymq.durability": "memory" })).toThrow(KafkaError);
+  expect(read({ [name]: "1000", "polymq.durability": "fsync" }).attributes).toEqual({ [name]: "1000" });
+  expect(read({ [name]: LONG_MAX }, "os").attributes).toEqual({ [name]: LONG_MAX });
 });
 
 test.each([
@@ -71,6 +78,15 @@ test.each([
   ["segment.bytes", "99999999999"],
   ["min.cleanable.dirty.ratio", "1.5"],
   ["preallocate", "maybe"],
+  ["preallocate", "true"],
+  ["unclean.leader.election.enable", "true"],
+  ["segment.jitter.ms", "1"],
+  ["file.delete.delay.ms", "100"],
+  ["index.interval.bytes", "512"],
+  ["segment.index.bytes", "10485760"],
+  ["message.format.version", "2.8-IV1"],
+  ["leader.replication.throttled.replicas", "0:1,1:1"],
+  ["follower.replication.throttled.replicas", "*"],
   ["message.timestamp.type", "createtime"],
   ["min.insync.replicas", "0"],
 ])("%s=%s is refused", (name, text) => {
@@ -85,6 +101,7 @@ describe("shown", () => {
     const changed = {
       initialDefaults: { ...initialDefaults, retentionMs: 5 },
       changedDefaults: { retentionMs: 6 },
+      ofBroker: () => null,
     };
     expect(shown("retention.ms", { "retention.ms": "7" }, changed)?.synonyms).toEqual([
       { name: "retention.ms", value: "7", source: SOURCES.TOPIC },
@@ -99,6 +116,25 @@ describe("shown", () => {
     expect(shown("retention.ms", {})?.synonyms).toEqual([]);
     expect(shown("retention.ms", { "retention.ms": "7" })?.synonyms).toHaveLength(1);
     expect(shown("segment.bytes", {})?.synonyms).toHaveLength(1);
+  });
+
+  it("is the broker's where it has a configuration of the same name", () => {
+    const value = { name: "min.insync.replicas", value: "3", source: SOURCES.DYNAMIC_BROKER };
+    const ofBroker = (name: string) => (name === value.name ? [value] : null);
+    expect(shown("min.insync.replicas", {}, { ...streams, ofBroker })).toMatchObject(value);
+    expect(shown("min.insync.replicas", {})).toMatchObject({ value: "1", source: SOURCES.DEFAULT });
+    expect(showTopicDefaults({ ...streams, ofBroker }).map(({ name }) => name)).not.toContain(value.name);
+  });
+
+  it("cannot be changed where it can only be one way", () => {
+    const fixed = showTopicConfigs(read({}), streams).filter(({ readOnly }) => readOnly);
+    expect(fixed.map(({ name, value }) => `${name}=${value}`)).toEqual([
+      "compression.type=producer",
+      "preallocate=false",
+      "remote.storage.enable=false",
+      "segment.jitter.ms=0",
+      "unclean.leader.election.enable=false",
+    ]);
   });
 
   it("has the defaults of Kafka where nothing is set", () => {

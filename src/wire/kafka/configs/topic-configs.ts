@@ -1,23 +1,21 @@
-// Configurations of topics. What a stream acts on is part of its StreamConfig; what can only be kept and
-// reported is an attribute; and what would have to act but does not is refused.
+// Configurations of topics. What a stream acts on is part of its StreamConfig; what this protocol acts on is an
+// attribute; what can only be one way is told, and refused any other way. What would have nothing to act on is
+// not there.
 import type { StreamConfig, StreamControl } from "../../../broker/index.ts";
 import { KafkaError } from "../errors.ts";
 import {
-  boolean,
   boundedLong,
   type ConfigValue,
   double,
   elementsOf,
   int,
   LONG_MAX,
-  list,
   long,
   oneOf,
   readValue,
   type ShownConfig,
   SOURCES,
   TYPES,
-  text,
   type ValueKind,
 } from "./values.ts";
 
@@ -28,12 +26,15 @@ export interface TopicSettings {
 }
 
 /** Where the defaults of topics come from. */
-export type StreamDefaults = Pick<StreamControl, "initialDefaults" | "changedDefaults">;
+export interface TopicDefaults extends Pick<StreamControl, "initialDefaults" | "changedDefaults"> {
+  /** Values of a configuration that the broker itself has, what counts first; null: it has none of that name. */
+  ofBroker(name: string): ConfigValue[] | null;
+}
 
 interface TopicConfig {
   readonly name: string;
-  /** It is more than kept. */
-  readonly acts: boolean;
+  /** Who is it that acts on it; "nobody": it cannot be changed. */
+  readonly actor: "stream" | "protocol" | "nobody";
   readonly type: number;
   readonly documentation: string;
   /** What the default is called among a broker's configurations; null: it has none. */
@@ -60,7 +61,7 @@ function acting<K extends keyof StreamConfig>(
 ): TopicConfig {
   return {
     name,
-    acts: true,
+    actor: "stream",
     type: kind.type,
     documentation: doc,
     brokerName: broker,
@@ -76,10 +77,10 @@ function acting<K extends keyof StreamConfig>(
   };
 }
 
-function kept<T>(kind: ValueKind<T>, { name, broker, usual, doc }: Description): TopicConfig {
+function attribute<T>(kind: ValueKind<T>, { name, broker, usual, doc }: Description): TopicConfig {
   return {
     name,
-    acts: false,
+    actor: "protocol",
     type: kind.type,
     documentation: doc,
     brokerName: broker,
@@ -90,6 +91,16 @@ function kept<T>(kind: ValueKind<T>, { name, broker, usual, doc }: Description):
     own: ({ attributes }) => attributes[name] ?? null,
     default: () => usual,
   };
+}
+
+/** It can be as it is, and not otherwise. `why` it cannot stands behind "must be ...: ". */
+function fixed(type: number, why: string, description: Description): TopicConfig {
+  const { usual } = description;
+  const read = (given: string): string => {
+    if (given === usual) return given;
+    throw new RangeError(`must be ${usual}: ${why}`);
+  };
+  return { ...attribute({ type, read, show: (value) => value }, description), actor: "nobody" };
 }
 
 const cleanup: ValueKind<StreamConfig["cleanup"]> = {
@@ -109,26 +120,10 @@ const timestampType: ValueKind<StreamConfig["timestamps"]> = {
   show: (value) => (value === "create" ? "CreateTime" : "LogAppendTime"),
 };
 
-/** Batches are kept as they come: the broker compresses nothing anew. */
-const compression: ValueKind<string> = {
-  type: TYPES.STRING,
-  read: (given) => {
-    if (given === "producer") return given;
-    throw new RangeError("must be producer: batches are kept as their producer compressed them");
-  },
-  show: (value) => value,
-};
-
-const no: ValueKind<boolean> = {
-  type: TYPES.BOOLEAN,
-  read: (given) => {
-    if (boolean.read(given)) throw new RangeError("must be false: there is no remote storage");
-    return false;
-  },
-  show: String,
-};
-
 const durability = oneOf("fsync", "os", "memory");
+
+/** See `lacksReplicas`. */
+export const MIN_IN_SYNC = "min.insync.replicas";
 
 const TOPIC_CONFIGS: readonly TopicConfig[] = [
   acting("cleanup", cleanup, {
@@ -137,7 +132,7 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "delete",
     doc: "What becomes of old records: delete forgets them by age and size, compact keeps the last of each key.",
   }),
-  kept(compression, {
+  fixed(TYPES.STRING, "batches are kept as their producer compressed them", {
     name: "compression.type",
     broker: "compression.type",
     usual: "producer",
@@ -149,41 +144,17 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "86400000",
     doc: "How long a record that deletes its key can still be read after compaction.",
   }),
-  kept(boundedLong(0), {
-    name: "file.delete.delay.ms",
-    broker: "log.segment.delete.delay.ms",
-    usual: "60000",
-    doc: "Kept, without effect: files are deleted as soon as nobody reads them.",
-  }),
-  kept(boundedLong(1), {
+  attribute(boundedLong(1), {
     name: "flush.messages",
     broker: "log.flush.interval.messages",
     usual: LONG_MAX,
-    doc: "Kept, without effect: what is acknowledged has the durability of the stream.",
+    doc: "Records after which a log is synced. Met by durability fsync, with which all that is acknowledged is synced, and not to be had with less.",
   }),
-  kept(boundedLong(0), {
+  attribute(boundedLong(0), {
     name: "flush.ms",
     broker: "log.flush.interval.ms",
     usual: LONG_MAX,
-    doc: "Kept, without effect: what is acknowledged has the durability of the stream.",
-  }),
-  kept(list, {
-    name: "follower.replication.throttled.replicas",
-    broker: null,
-    usual: "",
-    doc: "Kept, without effect: there is one replica.",
-  }),
-  kept(int(0), {
-    name: "index.interval.bytes",
-    broker: "log.index.interval.bytes",
-    usual: "4096",
-    doc: "Kept, without effect: every batch can be found.",
-  }),
-  kept(list, {
-    name: "leader.replication.throttled.replicas",
-    broker: null,
-    usual: "",
-    doc: "Kept, without effect: there is one replica.",
+    doc: "Time after which a log is synced. Met by durability fsync, with which all that is acknowledged is synced, and not to be had with less.",
   }),
   acting("compactionLagMaxMs", long(1, LONG_MAX), {
     name: "max.compaction.lag.ms",
@@ -196,12 +167,6 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     broker: "message.max.bytes",
     usual: "1048588",
     doc: "Largest batch of records, as sent.",
-  }),
-  kept(text, {
-    name: "message.format.version",
-    broker: "log.message.format.version",
-    usual: "3.0-IV1",
-    doc: "Kept, without effect: records are stored in format 2.",
   }),
   acting("timestampAfterMaxMs", long(0, LONG_MAX), {
     name: "message.timestamp.after.max.ms",
@@ -233,11 +198,11 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "0",
     doc: "Time for which a record is left alone by compaction.",
   }),
-  kept(int(1), {
-    name: "min.insync.replicas",
-    broker: "min.insync.replicas",
+  attribute(int(1), {
+    name: MIN_IN_SYNC,
+    broker: MIN_IN_SYNC,
     usual: "1",
-    doc: "Kept, without effect: there is one replica, and it is in sync.",
+    doc: "Replicas that must have a record before acks=all is answered. There is one: with more it is refused.",
   }),
   acting("durability", durability, {
     name: "polymq.durability",
@@ -251,13 +216,13 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "-1",
     doc: "Records kept in a partition; -1 is no bound.",
   }),
-  kept(boolean, {
+  fixed(TYPES.BOOLEAN, "files grow as they are written", {
     name: "preallocate",
     broker: "log.preallocate",
     usual: "false",
-    doc: "Kept, without effect: how files grow is the storage's business.",
+    doc: "Files of a partition grow as they are written.",
   }),
-  kept(no, {
+  fixed(TYPES.BOOLEAN, "there is no remote storage", {
     name: "remote.storage.enable",
     broker: null,
     usual: "false",
@@ -281,17 +246,11 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "1073741824",
     doc: "Size at which a new segment is begun; old records go by whole segments.",
   }),
-  kept(int(4), {
-    name: "segment.index.bytes",
-    broker: "log.index.size.max.bytes",
-    usual: "10485760",
-    doc: "Kept, without effect: the index is as large as it needs to be.",
-  }),
-  kept(boundedLong(0), {
+  fixed(TYPES.LONG, "segments are begun on time", {
     name: "segment.jitter.ms",
     broker: "log.roll.jitter.ms",
     usual: "0",
-    doc: "Kept, without effect.",
+    doc: "Segments are begun when they are as old as segment.ms says.",
   }),
   acting("segmentMs", long(1, LONG_MAX), {
     name: "segment.ms",
@@ -299,11 +258,11 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "604800000",
     doc: "Age at which a new segment is begun.",
   }),
-  kept(boolean, {
+  fixed(TYPES.BOOLEAN, "there is no other replica to become leader", {
     name: "unclean.leader.election.enable",
     broker: "unclean.leader.election.enable",
     usual: "false",
-    doc: "Kept, without effect: there is one replica.",
+    doc: "There is one replica, which is in sync.",
   }),
 ];
 
@@ -318,10 +277,24 @@ export function topicConfigType(name: string): number {
 }
 
 /** What is set, by name. @throws KafkaError INVALID_CONFIG */
-export function readTopicConfigs(texts: ReadonlyMap<string, string>): TopicSettings {
+export function readTopicConfigs(
+  texts: ReadonlyMap<string, string>,
+  { initialDefaults }: Pick<StreamControl, "initialDefaults">,
+): TopicSettings {
   const into = { overrides: {} as Record<string, unknown>, attributes: {} as Record<string, string> };
   for (const [name, given] of texts) find(name).set(given, into);
-  return into as TopicSettings;
+  const settings = into as TopicSettings;
+  checkFlushing(settings, settings.overrides.durability ?? initialDefaults.durability);
+  return settings;
+}
+
+/** A log that must be synced sooner or later is synced at once, or not at all. */
+function checkFlushing({ attributes }: TopicSettings, level: StreamConfig["durability"]): void {
+  if (level === "fsync") return;
+  for (const name of ["flush.messages", "flush.ms"]) {
+    if ((attributes[name] ?? LONG_MAX) === LONG_MAX) continue;
+    throw new KafkaError("INVALID_CONFIG", `${name} takes durability fsync; the topic's is ${level}`);
+  }
 }
 
 /** The reverse: what a topic has set for itself. */
@@ -334,23 +307,23 @@ export function topicTexts(topic: TopicSettings): Map<string, string> {
   return texts;
 }
 
-export function showTopicConfigs(topic: TopicSettings, streams: StreamDefaults): ShownConfig[] {
+export function showTopicConfigs(topic: TopicSettings, from: TopicDefaults): ShownConfig[] {
   return TOPIC_CONFIGS.map((config) => {
-    const { name, type, documentation } = config;
+    const { name, type, documentation, actor } = config;
     const own = config.own(topic);
-    const synonyms = defaultsOf(config, streams);
+    const synonyms = defaultsOf(config, from);
     if (own !== null) synonyms.unshift({ name, value: own, source: SOURCES.TOPIC });
     const { value, source } = synonyms[0] as ConfigValue;
     const told = synonyms.filter(
       (one) => one.source !== SOURCES.DEFAULT || !WITHOUT_DEFAULT.includes(one.name),
     );
-    return { name, value, source, type, documentation, readOnly: false, synonyms: told };
+    return { name, value, source, type, documentation, readOnly: actor === "nobody", synonyms: told };
   });
 }
 
-/** A name among the broker's configurations for the default of topics; those without effect are not changed. */
+/** A name among the broker's configurations for the default of topics. */
 function findDefault(name: string): TopicConfig | undefined {
-  return TOPIC_CONFIGS.find(({ brokerName, acts }) => acts && brokerName === name);
+  return TOPIC_CONFIGS.find(({ brokerName, actor }) => actor === "stream" && brokerName === name);
 }
 
 /** One of TYPES, or null when nothing that can be changed has the name. */
@@ -376,22 +349,25 @@ export function topicDefaultTexts(changed: Partial<StreamConfig>): Map<string, s
 }
 
 /** Defaults of topics under the names that they have among a broker's configurations. */
-export function showTopicDefaults(streams: StreamDefaults): ShownConfig[] {
+export function showTopicDefaults(from: TopicDefaults): ShownConfig[] {
   return TOPIC_CONFIGS.flatMap((config) => {
-    const { type, documentation, brokerName, acts } = config;
-    if (brokerName === null) return [];
-    const synonyms = defaultsOf(config, streams);
+    const { type, documentation, brokerName, actor } = config;
+    if (brokerName === null || from.ofBroker(brokerName) !== null) return [];
+    const synonyms = defaultsOf(config, from);
     const { value, source } = synonyms[0] as ConfigValue;
-    return [{ name: brokerName, value, source, type, documentation, readOnly: !acts, synonyms }];
+    const readOnly = actor !== "stream";
+    return [{ name: brokerName, value, source, type, documentation, readOnly, synonyms }];
   });
 }
 
 /** What counts first; never empty. */
-function defaultsOf(config: TopicConfig, streams: StreamDefaults): ConfigValue[] {
+function defaultsOf(config: TopicConfig, from: TopicDefaults): ConfigValue[] {
   const name = config.brokerName ?? config.name;
-  const value = config.default(streams.initialDefaults);
+  const known = from.ofBroker(name);
+  if (known !== null) return known;
+  const value = config.default(from.initialDefaults);
   const source = value === config.usual ? SOURCES.DEFAULT : SOURCES.STATIC_BROKER;
-  const changed = config.own({ overrides: streams.changedDefaults, attributes: {} });
+  const changed = config.own({ overrides: from.changedDefaults, attributes: {} });
   const initial = { name, value, source };
   if (changed === null) return [initial];
   return [{ name, value: changed, source: SOURCES.DYNAMIC_DEFAULT_BROKER }, initial];

@@ -117,8 +117,9 @@ export class FetchWork implements OffsetWaiter, Task {
     for (const target of this.scope.targets) {
       if (!target.loaded) target.release();
       if (target.errorCode !== CODES.NONE || target.partition === null) continue;
-      if (!target.loaded && left > 0 && target.offset < this.visibleEnd(target.partition)) {
-        const bytesMax = Math.min(target.bytesMax, left);
+      const room = left > 0 || (first && loads.length === 0);
+      if (!target.loaded && room && target.offset < this.visibleEnd(target.partition)) {
+        const bytesMax = Math.max(0, Math.min(target.bytesMax, left));
         if (!this.readTarget(target, target.partition, bytesMax)) {
           // One round of the disk is enough, if there is anything to answer with then.
           if (this.loadedOnce && !first) continue;

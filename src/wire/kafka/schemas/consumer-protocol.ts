@@ -1,6 +1,7 @@
 import { compile } from "../codec/compile.ts";
 import type { Reader } from "../codec/reader.ts";
 import { array, bytes, int32, type Message, type Shape, string } from "../codec/schema.ts";
+import type { Writer } from "../codec/writer.ts";
 
 // What members of groups of the type "consumer" write into JoinGroup's metadata and SyncGroup's
 // assignment: [version i16][fields]. Never flexible. To the broker they are bytes, but for those who
@@ -30,6 +31,15 @@ export function readSubscription(reader: Reader): Message<typeof subscriptionSha
 /** @throws MalformedError */
 export function readAssignment(reader: Reader): Message<typeof assignmentShape> {
   return read(assignmentShape, reader);
+}
+
+export function writeAssignment(
+  writer: Writer,
+  version: number,
+  assignment: Message<typeof assignmentShape>,
+): void {
+  writer.int16(version);
+  compile(assignmentShape, Math.min(Math.max(version, 0), LAST_VERSION), false).write(writer, assignment);
 }
 
 function read<S extends Shape>(shape: S, reader: Reader): Message<S> {
