@@ -146,8 +146,7 @@ export class ShareFetchWork implements LeaseWaiter, Task {
   }
 
   private get bytesMax(): number {
-    const { outputHighWaterBytes } = this.call.node.context.limits;
-    return Math.min(this.request.maxBytes, outputHighWaterBytes);
+    return Math.min(this.request.maxBytes, this.call.allowanceBytes);
   }
 
   private lease({ topicId, index }: SharePartition): LeaseHandle | number {
