@@ -27,7 +27,7 @@ const GROWTH_STEP_BYTES = 4096;
 const RUN_BYTES_MAX = 8 << 20;
 
 /** Up to this much of one log goes through the journal, which writes every byte twice. */
-const JOURNALED_BYTES_MAX = 144 * 1024;
+const JOURNALED_BYTES_MAX = 60 * 1024;
 
 const ZEROS = new Uint8Array(GROWTH_BYTES);
 const SEAL: Batch = { bodies: [], bodyBytes: 0, heads: new Uint8Array(0), count: 0, durability: "fsync" };
