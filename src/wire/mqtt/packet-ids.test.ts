@@ -214,6 +214,9 @@ class Crowd {
   }
 }
 
+/** What two of them want is what the other two are given instead. */
+const RESIDUES = [0, 1, 32_768, 32_769];
+
 describe("PacketIds of messages that collide all the time", () => {
   it.each([1, 2, 3, 4, 5, 6])("are never used twice, and never change, seed %i", (seed) => {
     const random = randomFrom(seed);
@@ -221,7 +224,7 @@ describe("PacketIds of messages that collide all the time", () => {
     const crowd = new Crowd();
     for (let step = 0; step < 5000; step++) {
       const kind = below(100);
-      if (kind < 30) crowd.publish(below(4));
+      if (kind < 30) crowd.publish(RESIDUES[below(4)] as number);
       else if (kind < 70) crowd.send();
       else if (kind < 93) crowd.acknowledge(below(30));
       else if (kind < 98) crowd.complete();
