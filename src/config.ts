@@ -391,7 +391,7 @@ const LIMITS = {
     file: "connection-max",
     type: integer(1, 1_000_000),
     default: `${DEFAULT_LIMITS.connectionsMax}`,
-    help: "connections at most, on all ports for clients together",
+    help: "connections at most, on all ports for clients together; four fifths of the files that the system lets the process open, where that is fewer",
   }),
   queueMax: option({
     file: "queue-max",

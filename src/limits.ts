@@ -57,3 +57,14 @@ export function checkLimits(limits: Limits): void {
   ];
   for (const [holds, text] of rules) if (!holds) throw new RangeError(text);
 }
+
+/** Of the files that a process may have open these are not for connections: they are the log's, and whoever asks for figures'. */
+const FILES_APART_MIN = 64;
+const FILES_APART_SHARE = 0.2;
+
+/** The limits with no more connections than there are open files for: else the log would find none. */
+export function withinOpenFiles(limits: Limits, openFilesMax: number): Limits {
+  if (!Number.isFinite(openFilesMax)) return limits;
+  const apart = Math.max(FILES_APART_MIN, Math.ceil(openFilesMax * FILES_APART_SHARE));
+  return { ...limits, connectionsMax: Math.min(limits.connectionsMax, Math.max(1, openFilesMax - apart)) };
+}

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Metric, Registry } from "prom-client";
+import { memoryUsage } from "../base/process-memory.ts";
 import type { BrokerStats } from "../broker/index.ts";
 import { COMMIT_BUCKETS_SECONDS, type CommitDurations } from "./commit-durations.ts";
 import { EventLoopLag } from "./event-loop-lag.ts";
@@ -157,7 +158,7 @@ export class Metrics {
     this.lagGauge.set({ quantile: "0.5" }, lag.p50);
     this.lagGauge.set({ quantile: "0.99" }, lag.p99);
     this.lagGauge.set({ quantile: "1" }, lag.max);
-    const { rss, ...kinds } = process.memoryUsage();
+    const { rss, ...kinds } = memoryUsage();
     this.residentMemory.set(rss);
     for (const [kind, bytes] of Object.entries(kinds)) this.memory.set({ kind }, bytes);
     const { user, system } = process.cpuUsage();

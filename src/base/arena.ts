@@ -39,6 +39,11 @@ export class Arena {
     return this.chunkBytesUsed * 4 > this.bytes.length;
   }
 
+  /** True when it fills half of it: what can wait must, or there is none left for anybody. */
+  get outputScarce(): boolean {
+    return this.chunkBytesUsed * 2 > this.bytes.length;
+  }
+
   /** Offset of a free block of BLOCK_BYTES, or -1 when the arena is full. */
   allocateBlock(): number {
     const recycled = this.freeBlocks.pop();

@@ -2,6 +2,7 @@ import type { Arena } from "../base/arena.ts";
 import { BLOCK_BYTES } from "../base/arena.ts";
 import { type Clock, SystemClock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { residentBytes } from "../base/process-memory.ts";
 import type { Turn } from "../base/turn.ts";
 import type { Durability, Engine, EngineObserver } from "../engine/engine.ts";
 import type { Limits } from "../limits.ts";
@@ -221,7 +222,7 @@ export class RunningBroker implements Broker, EngineObserver {
       logger,
       messagesPress: () => shard.store.pressed || streams.pressed,
       messagesShare: () => shard.store.memoryShare,
-      residentBytes: () => process.memoryUsage.rss(),
+      residentBytes,
       memoryBytesMax: limits.memoryBytesMax,
       diskFreeBytesMin: limits.diskFreeBytesMin,
     });

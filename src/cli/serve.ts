@@ -1,6 +1,8 @@
 import { SystemClock } from "../base/clock.ts";
+import { openFilesMax } from "../base/open-files.ts";
 import { loadConfiguration } from "../config/sources.ts";
 import { limitsOf } from "../config.ts";
+import { withinOpenFiles } from "../limits.ts";
 import { Server } from "../server.ts";
 import { PRODUCT, VERSION } from "../version.ts";
 import { banner, exposureWarnings, READY } from "./banner.ts";
@@ -17,7 +19,7 @@ export async function serve(
   const logger = openLogger(settings);
   const server = await Server.start({
     settings,
-    limits: limitsOf(settings),
+    limits: withinOpenFiles(limitsOf(settings), openFilesMax()),
     clock: new SystemClock(),
     logger,
   });

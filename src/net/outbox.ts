@@ -72,6 +72,12 @@ export class Outbox implements Flush {
     return true;
   }
 
+  /** Bytes that one answer may have now: less while many peers do not read, none while they hold half of the memory. */
+  get allowanceBytes(): number {
+    if (!this.arena.outputPressed) return this.highWaterBytes;
+    return this.arena.outputScarce ? 0 : LARGE_CHUNK_BYTES;
+  }
+
   /**
    * Offset of `count` contiguous writable bytes; follow with `advance`. count <= LARGE_CHUNK_BYTES.
    * Never throws: without memory the bytes go where nobody reads them, and the connection ends.

@@ -12,6 +12,8 @@ export interface ProcessOptions {
   dataDir: string;
   args?: string[];
   env?: Record<string, string>;
+  /** By the system's leave. */
+  openFilesMax?: number;
 }
 
 export class PolymqProcess {
@@ -43,7 +45,10 @@ export class PolymqProcess {
     const args = [MAIN, "serve", "--data-dir", this.options.dataDir, ...http, "--log-level", "warn"];
     this.output = "";
     this.exitCode = undefined;
-    this.child = spawn(process.execPath, [...args, ...(this.options.args ?? [])], {
+    const { openFilesMax = "hard" } = this.options;
+    const limited = ["-c", `ulimit -n ${openFilesMax} && exec "$0" "$@"`, process.execPath];
+    const [command, before] = openFilesMax === "hard" ? [process.execPath, []] : ["sh", limited];
+    this.child = spawn(command, [...before, ...args, ...(this.options.args ?? [])], {
       env: { ...process.env, ...FREE_PORTS, ...this.options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -127,13 +127,22 @@ describe("time", () => {
     expect(window.nextDueMs).toBe(350);
   });
 
-  test("what a member that has gone had is ready at once", () => {
+  test("what a member that has gone had is ready at once, as if it had not had it", () => {
     retry = 100;
     lease("a", 0, 10, 14);
     lease("b", 0, 15, 19);
     expect(window.release("a")).toBe(true);
-    expect(lease("c", 1)).toEqual(["10-14x2"]);
+    expect(lease("c", 1)).toEqual(["10-14x1"]);
     expect(window.release("nobody")).toBe(false);
+    for (let times = 0; times < 10; times++) {
+      window.release("c");
+      expect(lease("c", 1)).toEqual(["10-14x1"]);
+    }
+    expect(window.settle(10, 14, "c", ["release"], 1)).toBe(true);
+    window.tick(101);
+    expect(lease("d", 101)).toEqual(["10-14x2"]);
+    window.release("d");
+    expect(lease("e", 101)).toEqual(["10-14x2"]);
   });
 });
 
@@ -152,14 +161,14 @@ test("comes back from the store with its counts; leases do not outlive the broke
   window.settle(11, 11, "a", ["accept"], 0);
   window.settle(12, 12, "a", ["release"], 0);
   const stored = window.snapshot();
-  expect(stored).toEqual({ start: 10, runs: [1, 1, 1, -1, 2, 1, 6, 0] });
+  expect(stored).toEqual({ start: 10, runs: [1, 0, 1, -1, 1, 1, 7, 0] });
   const restored = new LeaseWindow(0, rules);
   restored.restore(JSON.parse(JSON.stringify(stored)));
   expect(restored.snapshot()).toEqual(stored);
   expect([restored.start, restored.end, restored.unfinished]).toEqual([10, 20, 9]);
   expect(restored.lease(0, 100, "b", 100, 0)).toEqual([
-    { first: 10, last: 10, deliveries: 2 },
-    { first: 12, last: 13, deliveries: 2 },
-    { first: 14, last: 19, deliveries: 1 },
+    { first: 10, last: 10, deliveries: 1 },
+    { first: 12, last: 12, deliveries: 2 },
+    { first: 13, last: 19, deliveries: 1 },
   ]);
 });

@@ -30,9 +30,6 @@ export interface WindowSnapshot {
 }
 
 const DONE = -1;
-/** Instead of the time: without a wait. */
-const AT_ONCE = -1;
-
 /**
  * The records of one partition that one share group is busy with (KIP-932): from the first that is not
  * done with to the last that anybody has leased. What lies behind the window nobody has touched.
@@ -121,16 +118,19 @@ export class LeaseWindow {
     return true;
   }
 
-  /** What `owner` has is ready for others; true when that was anything. */
+  /**
+   * What `owner` has is ready for others, as if it had never been delivered: who goes away takes much with it that
+   * it has not looked at. True when that was anything.
+   */
   release(owner: string): boolean {
     let released = false;
-    for (let index = 0; index < this.entries.length; index++) {
-      const entry = this.entries[index] as Entry;
+    for (const entry of this.entries) {
       if (entry.state !== "leased" || entry.owner !== owner) continue;
-      this.fail(this.start + index, entry, AT_ONCE);
+      entry.state = "ready";
+      entry.owner = "";
+      entry.deliveries--;
       released = true;
     }
-    this.advance();
     return released;
   }
 
@@ -177,7 +177,8 @@ export class LeaseWindow {
   snapshot(): WindowSnapshot {
     const runs: number[] = [];
     for (const { state, deliveries } of this.entries) {
-      const kind = state === "done" ? DONE : deliveries;
+      // What is leased when the broker goes down has not failed.
+      const kind = state === "done" ? DONE : state === "leased" ? deliveries - 1 : deliveries;
       const last = runs.length - 1;
       if (last > 0 && runs[last] === kind) runs[last - 1] = (runs[last - 1] as number) + 1;
       else runs.push(1, kind);
@@ -222,7 +223,7 @@ export class LeaseWindow {
       this.leave(offset, entry, "delivery-limit");
       return;
     }
-    const waitMs = nowMs === AT_ONCE ? 0 : this.rules.retryMs(entry.deliveries);
+    const waitMs = this.rules.retryMs(entry.deliveries);
     entry.owner = "";
     entry.state = waitMs > 0 ? "waiting" : "ready";
     entry.dueMs = nowMs + waitMs;

@@ -55,11 +55,12 @@ class Ledger {
       expect(body.equals(bodyOf(known.batch)), label).toBe(true);
     }
     if (start < 0) start = Math.min(promised, this.batches.length);
-    this.batches = this.batches.slice(0, start + found.length);
+    const last = this.batches[start + found.length - 1];
+    // What lay before was trimmed, or lost without ever having been promised: neither comes back.
+    this.batches = this.batches.slice(start, start + found.length);
     this.committed = this.synced = this.batches.length;
     // What lay beyond was lost, and its positions will be those of other batches.
     this.trimmed = Math.min(this.trimmed, log.nextPosition);
-    const last = this.batches.at(-1);
     if (last !== undefined) {
       expect(log.nextPosition, `${label}: position`).toBeGreaterThanOrEqual(
         last.position + last.batch.bodyBytes,

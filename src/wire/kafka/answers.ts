@@ -1,5 +1,5 @@
 import type { Outbox } from "../../net/outbox.ts";
-import type { Answer, ByteTarget, Call, KafkaNode, Peer, RawAnswer } from "./api.ts";
+import type { Answer, ByteTarget, Call, DueWork, KafkaNode, Peer, RawAnswer } from "./api.ts";
 import type { AnyApi, ServedApi } from "./api-table.ts";
 import { writeResponseHeader } from "./codec/header.ts";
 import { MalformedError } from "./codec/reader.ts";
@@ -35,6 +35,8 @@ export class PendingCall implements Call<AnyApi> {
   /** Monotonic, ms: since when the broker's time counts; 0: it does not, or has been counted. */
   startedMs = 0;
   throttleMs = 0;
+  /** Waits for its turn. */
+  deferred: DueWork | null = null;
   private readonly answers: Answers;
 
   constructor(
@@ -65,6 +67,14 @@ export class PendingCall implements Call<AnyApi> {
     return this.answers.source.charge(this);
   }
 
+  get allowanceBytes(): number {
+    return this.answers.source.outbox.allowanceBytes;
+  }
+
+  whenDue(work: DueWork): void {
+    this.answers.whenDue(this, work);
+  }
+
   answer(answer: Answer<AnyApi>): void {
     this.answers.answer(this, answer);
   }
@@ -82,6 +92,7 @@ export class Answers {
   private calls: PendingCall[] = [];
   private first = 0;
   private closed = false;
+  private resuming = false;
 
   constructor(source: AnswerSource) {
     this.source = source;
@@ -94,6 +105,35 @@ export class Answers {
 
   expect(call: PendingCall): void {
     this.calls.push(call);
+  }
+
+  /** See `Call.whenDue`. */
+  whenDue(call: PendingCall, work: DueWork): void {
+    if (this.isDue(call)) work.due(false);
+    else call.deferred = work;
+  }
+
+  /** There may be room for what waits for its turn. */
+  resume(): void {
+    // What is started here answers, which comes back here.
+    if (this.resuming) return;
+    this.resuming = true;
+    for (;;) {
+      const call = this.calls[this.first];
+      const work = call?.deferred ?? null;
+      if (call === undefined || work === null || !this.isDue(call)) break;
+      call.deferred = null;
+      try {
+        work.due(true);
+      } catch (error) {
+        this.fail(call, error);
+      }
+    }
+    this.resuming = false;
+  }
+
+  private isDue(call: PendingCall): boolean {
+    return this.calls[this.first] === call && !this.source.outbox.full;
   }
 
   answer(call: PendingCall, answer: Answer<AnyApi>): void {
@@ -164,6 +204,7 @@ export class Answers {
       this.first = 0;
     }
     this.source.answered();
+    this.resume();
   }
 }
 

@@ -50,6 +50,12 @@ export interface ApiHandler<T extends Api> {
 }
 
 /** One request and its place in the order of answers. */
+/** Work that makes a large answer. */
+export interface DueWork {
+  /** `late`: it had to wait for its turn. */
+  due(late: boolean): void;
+}
+
 export interface Call<T = Api> {
   readonly version: number;
   readonly clientId: string | null;
@@ -57,6 +63,13 @@ export interface Call<T = Api> {
   readonly node: KafkaNode;
   /** For how many ms the client has to pause for the broker's time that this took so far: raw answers say so themselves. */
   charge(): number;
+  /** What one answer may have now; 0: nothing that can wait. */
+  readonly allowanceBytes: number;
+  /**
+   * Starts `work` when the answer can go out: those before it have, and the client has read what there was. So a client
+   * holds no more memory than for one large answer, however many it asks for and does not read.
+   */
+  whenDue(work: DueWork): void;
   /** For LATER: once. Nothing happens if the connection has gone meanwhile. */
   answer(answer: Answer<T>): void;
   /** For LATER: answers as if `handle` had thrown this. */

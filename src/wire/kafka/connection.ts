@@ -100,6 +100,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     this.silentMs = 0;
     this.heldForOutput?.();
     this.heldForOutput = null;
+    this.answers.resume();
   }
 
   /** What is being answered is answered; nothing else is taken any more. */

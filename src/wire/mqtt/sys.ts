@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.ts";
+import { memoryUsage } from "../../base/process-memory.ts";
 import type { Broker } from "../../broker/index.ts";
 import { Content, nativeBytes } from "./message.ts";
 
@@ -110,7 +111,7 @@ export class Sys {
     yield ["publish/bytes/sent", `${traffic.bytesSent}`];
     yield ["subscriptions/count", `${subscriptions}`];
     yield ["retained messages/count", `${retained}`];
-    yield ["heap/current", `${process.memoryUsage().heapUsed}`];
+    yield ["heap/current", `${memoryUsage().heapUsed}`];
     for (const [name, value] of this.loads) yield [`load/${name}`, value.toFixed(2)];
   }
 

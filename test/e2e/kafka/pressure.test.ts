@@ -94,3 +94,31 @@ test("a client that never reads its answers is not read from for ever", async ()
   client.socket.resume();
   for (const answer of answers) expect((await answer()).responses[0]!.partitions[0]!.errorCode).toBe(0);
 });
+
+test("many that do not read their answers take neither the memory nor the connections of others", async () => {
+  const { connected } = await start({ memoryBudget: "16MiB" });
+  const other = await connected();
+  await other.ask(metadata, 4, { topics: [{ name: "t" }], allowAutoTopicCreation: true });
+  for (let i = 0; i < 8; i++) await other.ask(produce, 3, records("t", `${i}`.repeat(800_000)));
+  const greedy = {
+    maxWaitMs: 0,
+    minBytes: 0,
+    maxBytes: 2 ** 31 - 1,
+    topics: [{ topic: "t", partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 2 ** 31 - 1 }] }],
+  };
+  const stalled = await Promise.all(Array.from({ length: 20 }, connected));
+  const answers = stalled.flatMap((client) => {
+    client.socket.pause();
+    return Array.from({ length: 10 }, () => client.post(fetch, 4, greedy));
+  });
+  for (let i = 0; i < 5; i++) {
+    const { responses } = await other.ask(produce, 3, records("t", `${i}`));
+    expect(responses[0]!.partitionResponses[0]!.errorCode).toBe(0);
+    expect((await other.ask(fetch, 4, reading("t", 0))).responses[0]!.partitions[0]!.errorCode).toBe(0);
+  }
+  for (const client of stalled) client.socket.resume();
+  for (const answer of answers) expect((await answer()).responses[0]!.partitions[0]!.errorCode).toBe(0);
+  // With the memory back he gets what there is.
+  const { records: found } = (await other.ask(fetch, 4, reading("t", 0))).responses[0]!.partitions[0]!;
+  expect(found!.end - found!.start).toBeGreaterThan(800_000);
+});

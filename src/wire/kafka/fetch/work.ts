@@ -4,7 +4,7 @@ import type { Task } from "../../../base/turn.ts";
 import type { Isolation, OffsetWaiter, PartitionHandle } from "../../../broker/index.ts";
 import { StreamSlice } from "../../../broker/index.ts";
 import { ATTRIBUTES_AT, batchBytes, COMPRESSION_MASK } from "../../../message/record-batch.ts";
-import { type Call, LATER, type Outcome } from "../api.ts";
+import { type Call, type DueWork, LATER, type Outcome } from "../api.ts";
 import type { Request } from "../codec/api.ts";
 import { CODES, codeOf } from "../errors.ts";
 import { convertDown } from "../legacy/down.ts";
@@ -20,15 +20,16 @@ const FIRST_WITH_MAGIC_1 = 2;
 /** KIP-110 */
 const FIRST_WITH_ZSTD = 10;
 const ZSTD = 4;
+/** How long a fetch waits for memory before it is answered without records. */
+const SCARCE_PAUSE_MS = 200;
 
 /** One fetch: waits until there is enough to read or it has waited long enough, then reads it all in one go. */
-export class FetchWork implements OffsetWaiter, Task {
+export class FetchWork implements OffsetWaiter, Task, DueWork {
   scheduled = false;
   private readonly call: Call<typeof fetch>;
   private readonly request: Request<typeof fetch>;
   private readonly scope: FetchScope;
   private readonly isolation: Isolation;
-  private readonly bytesMax: number;
   private readonly deadlineMs: number;
   private waiting = false;
   private loadedOnce = false;
@@ -40,14 +41,12 @@ export class FetchWork implements OffsetWaiter, Task {
     this.request = request;
     this.scope = scope;
     this.isolation = request.isolationLevel === READ_COMMITTED ? "stable" : "committed";
-    const { limits, clock } = call.node.context;
-    this.bytesMax = Math.min(request.maxBytes, limits.outputHighWaterBytes);
-    this.deadlineMs = clock.monotonic() + request.maxWaitMs;
+    this.deadlineMs = call.node.context.clock.monotonic() + request.maxWaitMs;
   }
 
   start(): Outcome<typeof fetch> {
-    for (const target of this.scope.targets) target.resolve(this.call.peer, this.call.version >= 13);
-    if (this.request.maxWaitMs <= 0 || this.enough()) this.read();
+    this.resolve();
+    if (this.request.maxWaitMs <= 0 || this.enough()) this.call.whenDue(this);
     else this.wait(this.request.maxWaitMs);
     return LATER;
   }
@@ -87,8 +86,12 @@ export class FetchWork implements OffsetWaiter, Task {
     this.timer?.cancel();
     this.forget();
     for (const { partition } of this.scope.targets) partition?.cancelWait(this);
+    this.resolve();
+    this.call.whenDue(this);
+  }
+
+  private resolve(): void {
     for (const target of this.scope.targets) target.resolve(this.call.peer, this.call.version >= 13);
-    this.read();
   }
 
   private visibleEnd(partition: PartitionHandle): number {
@@ -110,9 +113,16 @@ export class FetchWork implements OffsetWaiter, Task {
 
   // --- reading ----------------------------------------------------------------------------------
 
+  due(late: boolean): void {
+    if (late) this.resolve();
+    // An answer without records is always right, and a client that asks at once again must not have it at once.
+    if (this.call.allowanceBytes > 0) this.read();
+    else this.call.node.context.clock.setTimer(SCARCE_PAUSE_MS, () => this.finish());
+  }
+
   private read(): void {
     const loads: Promise<void>[] = [];
-    let left = this.bytesMax;
+    let left = Math.min(this.request.maxBytes, this.call.allowanceBytes);
     let first = true;
     for (const target of this.scope.targets) {
       if (!target.loaded) target.release();

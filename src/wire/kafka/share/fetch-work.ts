@@ -93,6 +93,8 @@ export class ShareFetchWork implements LeaseWaiter, Task {
     this.takeAll().then(
       () => {
         this.taking = false;
+        // Its member went while records were read for it.
+        if (this.sessions.isOver(this.session)) this.session.releaseLeases();
         const { size } = this.told;
         if (this.records > 0 || (size > 0 && this.timer === null) || this.request.maxWaitMs <= 0)
           this.finish();
@@ -144,8 +146,7 @@ export class ShareFetchWork implements LeaseWaiter, Task {
   }
 
   private get bytesMax(): number {
-    const { outputHighWaterBytes } = this.call.node.context.limits;
-    return Math.min(this.request.maxBytes, outputHighWaterBytes);
+    return Math.min(this.request.maxBytes, this.call.allowanceBytes);
   }
 
   private lease({ topicId, index }: SharePartition): LeaseHandle | number {

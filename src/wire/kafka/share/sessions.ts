@@ -76,6 +76,11 @@ export class ShareSessions {
     return known;
   }
 
+  /** It has ended, and its member has begun no other one. */
+  isOver({ group, member }: ShareSession): boolean {
+    return !this.sessions.has(JSON.stringify([group, member]));
+  }
+
   /** What the member has leased goes back. */
   close(session: ShareSession): void {
     const key = JSON.stringify([session.group, session.member]);
