@@ -10,7 +10,7 @@ import {
   type TypedValue,
   valuesEqual,
 } from "../../message/values.ts";
-import { binaryTerm, typeName } from "./erlang.ts";
+import { typeName } from "./erlang.ts";
 import { AmqpError } from "./errors.ts";
 
 type QueueType = "classic" | "quorum" | "stream";
@@ -204,7 +204,7 @@ const ARGUMENTS: Readonly<Record<string, Known>> = {
   "x-queue-order": [
     "not-stream",
     (options, typed, site) => {
-      options.discipline = oneOf(typed, site, ["fifo", "lifo"] as const, "invalid_queue_order");
+      options.discipline = oneOf(typed, site, ["fifo", "lifo"] as const, "neither fifo nor lifo");
     },
   ],
   "x-partitions": [
@@ -218,7 +218,12 @@ const ARGUMENTS: Readonly<Record<string, Known>> = {
   "x-durability": [
     "both",
     (options, typed, site) => {
-      options.durability = oneOf(typed, site, ["fsync", "os", "memory"] as const, "invalid_durability");
+      options.durability = oneOf(
+        typed,
+        site,
+        ["fsync", "os", "memory"] as const,
+        "none of fsync, os, memory",
+      );
     },
   ],
 };
@@ -380,6 +385,8 @@ const RETRY_DEFAULTS: RetryPolicy = {
   jitter: 0.2,
 };
 
+const BACKOFF_PARTS = "initial and max are times (250ms, 1s, 5m), multiplier is 1 to 1000, jitter 0 to 1";
+
 function retryPolicy(args: Table, queue: string, namespace: string): RetryPolicy | undefined {
   const attempts = args.get("x-retry-attempts");
   const backoff = args.get("x-retry-backoff");
@@ -391,14 +398,23 @@ function retryPolicy(args: Table, queue: string, namespace: string): RetryPolicy
   if (backoff === undefined) return policy;
   const site = { queue, namespace, key: "x-retry-backoff" };
   let ceilingMs: number | undefined;
+  const given = new Set<string>();
   for (const [name, value] of backoffParts(backoff, site)) {
     const number = partValue(name, value);
-    if (number === undefined)
-      throw invalid(site, `{invalid_backoff,${binaryTerm(Buffer.from(`${name}=${value}`))}}`);
+    if (number === undefined) throw invalid(site, `'${name}=${value}' is not understood; ${BACKOFF_PARTS}`);
+    const meaning = name === "ceiling" ? "max" : name;
+    if (given.has(meaning)) throw invalid(site, `'${name}' is given twice`);
+    given.add(meaning);
     if (name === "initial") policy.initialMs = number;
     else if (name === "multiplier") policy.multiplier = number;
     else if (name === "jitter") policy.jitter = number;
     else ceilingMs = number;
+  }
+  if (ceilingMs !== undefined && ceilingMs < policy.initialMs) {
+    throw invalid(
+      site,
+      `the longest wait (${ceilingMs} ms) is shorter than the first (${policy.initialMs} ms)`,
+    );
   }
   policy.ceilingMs = ceilingMs ?? Math.max(policy.ceilingMs, policy.initialMs);
   return policy;

@@ -150,9 +150,12 @@ export class IncomingMessage implements Incoming {
     const typed = fieldAt(bytes, at, end, "x-delay");
     if (typed === undefined) return;
     const value = typed.type === "string" ? Number(typed.value) : Number(integerOf(typed) ?? typed.value);
-    if (value > 0 && value <= 0xffffffff) this.delayMs = Math.floor(value);
+    if (value > 0 && value <= DELAY_MS_MAX) this.delayMs = Math.floor(value);
   }
 }
+
+/** Exact, and so is the time at which it is over. RabbitMQ's plugin takes what is above 2^32 - 1, 50 days, for no delay. */
+const DELAY_MS_MAX = 2 ** 52;
 
 /** The field that starts at `at`, when it has the given name. */
 function fieldAt(bytes: Uint8Array, at: number, end: number, name: string): TypedValue | undefined {

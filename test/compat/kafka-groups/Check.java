@@ -175,6 +175,14 @@ public class Check {
   /** Members go over from one protocol to the other, one after the other, and back, while records come. */
   static void migrates(String name, String... assignors) throws Exception {
     String topic = topic(name, 6);
+    // So that it takes seconds, where the client knows of it (3.9 does not) and the broker has no bound (Kafka has).
+    var group = new org.apache.kafka.common.config.ConfigResource(
+        org.apache.kafka.common.config.ConfigResource.Type.forId((byte) 32), topic);
+    var often = new AlterConfigOp(new ConfigEntry("consumer.heartbeat.interval.ms", "500"), AlterConfigOp.OpType.SET);
+    try {
+      admin.incrementalAlterConfigs(Map.of(group, List.of(often))).all().get();
+    } catch (ExecutionException slower) {
+    }
     Set<String> sent = ConcurrentHashMap.newKeySet();
     boolean[] over = {false};
     Thread source = new Thread(() -> {

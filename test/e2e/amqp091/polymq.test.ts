@@ -79,6 +79,31 @@ describe.skipIf(!broker.isPolymq)("retry", () => {
   });
 });
 
+describe.skipIf(!broker.isPolymq)("arguments of its own that make no sense", () => {
+  test.for([
+    [
+      { "x-retry-backoff": "initial=1x" },
+      "'initial=1x' is not understood; initial and max are times (250ms, 1s, 5m)",
+    ],
+    [{ "x-retry-backoff": "initial=1s,multiplier=0" }, "'multiplier=0' is not understood"],
+    [{ "x-retry-backoff": { initial: 1000, jiter: 0.1 } }, "'jiter=0.1' is not understood"],
+    [{ "x-retry-backoff": "initial=1s,initial=2s" }, "'initial' is given twice"],
+    [{ "x-retry-backoff": "initial=1s,max=5s,ceiling=6s" }, "'ceiling' is given twice"],
+    [
+      { "x-retry-backoff": "initial=5s,max=1s" },
+      "the longest wait (1000 ms) is shorter than the first (5000 ms)",
+    ],
+    [{ "x-queue-order": "LIFO" }, "neither fifo nor lifo"],
+    [{ "x-durability": "disk" }, "none of fsync, os, memory"],
+  ] as const)("%j", async ([args, text], { client }) => {
+    const [key] = Object.keys(args);
+    const error = await client.errorOf((channel) => channel.assertQueue("senseless", { arguments: args }));
+    expect(error).toMatchObject({ code: 406, scope: "channel" });
+    expect(error.text).toContain(`invalid arg '${key}' for queue 'senseless' in vhost '/': `);
+    expect(error.text).toContain(text);
+  });
+});
+
 describe.skipIf(!broker.isPolymq)("x-delayed-message", () => {
   test("routes when the delay is over, and shows it negated", async ({ client }) => {
     const channel = await client.confirmChannel();
@@ -175,6 +200,9 @@ describe.skipIf(!clocked)("an injected clock", () => {
     await channel.bindQueue(tomorrow, later, "");
     await publishAll(channel, queue, ["ages"]);
     channel.publish(later, "", Buffer.from("tomorrow"), { headers: { "x-delay": 86_400_000 } });
+    channel.publish(later, "", Buffer.from("in sixty days"), {
+      headers: { "x-delay": 60 * 86_400_000 },
+    });
     await channel.waitForConfirms();
     clock.advance("59m");
     expect((await channel.checkQueue(queue)).messageCount).toBe(1);
@@ -183,6 +211,12 @@ describe.skipIf(!clocked)("an injected clock", () => {
     expect(await drain(channel, tomorrow)).toEqual([]);
     clock.advance("23h");
     await eventually(async () => (await channel.checkQueue(tomorrow)).messageCount === 1);
+    clock.advance("58d");
+    expect(await drain(channel, tomorrow)).toEqual(["tomorrow"]);
+    clock.advance("1d");
+    await eventually(async () => (await channel.checkQueue(tomorrow)).messageCount === 1);
+    const late = await getOne(channel, tomorrow);
+    expect(late.properties.headers?.["x-delay"]).toBe(-60 * 86_400_000);
     await client.cleanUp();
     await frozen.stop();
   });
