@@ -26,7 +26,9 @@ export interface TopicSettings {
 }
 
 /** Where the defaults of topics come from. */
-export interface TopicDefaults extends Pick<StreamControl, "initialDefaults" | "changedDefaults"> {
+export interface TopicDefaults extends Pick<StreamControl, "initialDefaults"> {
+  /** What was set while the broker ran, under the name that the broker has for it, what counts first. */
+  changed(name: string): ConfigValue[];
   /** Values of a configuration that the broker itself has, what counts first; null: it has none of that name. */
   ofBroker(name: string): ConfigValue[] | null;
 }
@@ -377,10 +379,7 @@ function defaultsOf(config: TopicConfig, from: TopicDefaults): ConfigValue[] {
   if (known !== null) return known;
   const value = config.default(from.initialDefaults);
   const source = value === config.usual ? SOURCES.DEFAULT : SOURCES.STATIC_BROKER;
-  const changed = config.own({ overrides: from.changedDefaults, attributes: {} });
-  const initial = { name, value, source };
-  if (changed === null) return [initial];
-  return [{ name, value: changed, source: SOURCES.DYNAMIC_DEFAULT_BROKER }, initial];
+  return [...from.changed(name), { name, value, source }];
 }
 
 function find(name: string): TopicConfig {
