@@ -23,7 +23,8 @@ import org.apache.kafka.common.utils.Exit;
 
 /**
  * Runs the command lines of a file, its lines "> tool arguments", with Kafka's own tools in this JVM, and prints of
- * each what it says and exits with ("= status"). usage: Tools host:port file
+ * each what it says and exits with ("= status"). usage: Tools host:port file [ms]    ms: pause behind each, for brokers
+ * that act on what they have confirmed only later.
  *
  * --bootstrap-server is added. '...' quotes, "<<< text" is the input,
  * json:... is the content of a file whose name is given. "> @start NAME GROUP TOPIC key=value..." has a consumer run until
@@ -70,6 +71,7 @@ public final class Tools {
             out.println(line);
             if (line.startsWith("> @")) consumer(line.substring(3).split(" "));
             else run(line.substring(2), out);
+            if (args.length > 2) Thread.sleep(Long.parseLong(args[2]));
             out.flush();
         }
         out.flush();

@@ -81,3 +81,21 @@ describe.skipIf(BROWSER === null).each([
     expect(await page.next()).toBe("closed");
   });
 });
+
+test.skipIf(BROWSER === null)("the README's page hears what it says", async () => {
+  const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
+  const [, snippet = ""] = /```html\n.*?<script>\n(.*?)<\/script>/s.exec(readme) ?? [];
+  expect(snippet).toContain("ws://localhost:15675");
+  const scripts: Record<string, string> = { "/library.js": MQTT, "/report.js": REPORT };
+  const page = await Page.serve(scripts);
+  closers.push(() => page.close());
+  const { port, stop } = await startServer({ wsPort: "0" });
+  closers.push(stop);
+  scripts["/page.js"] = `${snippet.replace("15675", `${port("ws")}`)}
+    addEventListener("load", () => {
+      const { body } = document;
+      new MutationObserver(() => report(body.textContent)).observe(body, { childList: true });
+    });`;
+  page.open();
+  expect(await page.next()).toBe("devices/1: Hello World!");
+});

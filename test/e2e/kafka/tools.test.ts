@@ -4,6 +4,7 @@ import { alterClientQuotas } from "../../../src/wire/kafka/schemas/alter-client-
 import { apiVersions } from "../../../src/wire/kafka/schemas/api-versions.ts";
 import { consumerGroupDescribe } from "../../../src/wire/kafka/schemas/consumer-group-describe.ts";
 import { createTopics } from "../../../src/wire/kafka/schemas/create-topics.ts";
+import { describeConfigs } from "../../../src/wire/kafka/schemas/describe-configs.ts";
 import { incrementalAlterConfigs } from "../../../src/wire/kafka/schemas/incremental-alter-configs.ts";
 import { offsetCommit } from "../../../src/wire/kafka/schemas/offset-commit.ts";
 import { offsetDelete } from "../../../src/wire/kafka/schemas/offset-delete.ts";
@@ -133,4 +134,30 @@ test("a feature can be set to what it is, and to nothing else", async () => {
     expect(await update(feature, level - 1)).toBe(95);
   }
   expect(await update("metadata.version", 21)).toBe(95);
+});
+
+test("what is set for one broker is told and cleared there, and counts before what is set for all", async () => {
+  const name = "log.segment.bytes";
+  const found = async (broker: string) => {
+    const { results } = await client.ask(describeConfigs, 4, {
+      resources: [{ resourceType: BROKER, resourceName: broker, configurationKeys: [name] }],
+      includeSynonyms: true,
+    });
+    const config = results[0]?.configs[0];
+    return config && [config.value, config.configSource, config.synonyms.map(({ value }) => value)];
+  };
+  const usual = "1073741824";
+  expect([await found("1"), await found("")]).toEqual([[usual, 5, [usual]], undefined]);
+  await alter(BROKER, "1", SET, name, "2000000");
+  expect([await found("1"), await found("")]).toEqual([["2000000", 2, ["2000000", usual]], undefined]);
+  await alter(BROKER, "", SET, name, "3000000");
+  const both = ["2000000", "3000000", usual];
+  expect([await found("1"), await found("")]).toEqual([
+    ["2000000", 2, both],
+    ["3000000", 3, ["3000000"]],
+  ]);
+  await alter(BROKER, "1", DELETE, name);
+  expect(await found("1")).toEqual(["3000000", 3, ["3000000", usual]]);
+  await alter(BROKER, "", DELETE, name);
+  expect([await found("1"), await found("")]).toEqual([[usual, 5, [usual]], undefined]);
 });

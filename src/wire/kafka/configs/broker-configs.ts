@@ -2,7 +2,13 @@
 import { advertisedAddress } from "../address.ts";
 import type { KafkaNode, Peer } from "../api.ts";
 import { KafkaError } from "../errors.ts";
-import { MIN_IN_SYNC, showTopicDefaults, type TopicDefaults } from "./topic-configs.ts";
+import {
+  MIN_IN_SYNC,
+  readTopicDefaults,
+  showTopicDefaults,
+  type TopicDefaults,
+  topicDefaultTexts,
+} from "./topic-configs.ts";
 import {
   boolean,
   type ConfigValue,
@@ -17,6 +23,8 @@ import {
 /** Scope of what is kept in the broker's settings, and the name for all brokers. */
 const SCOPE = "kafka-broker";
 const ALL_BROKERS = "";
+/** Likewise, of the defaults of topics: what was set for all brokers and what for one. What acts, the streams keep. */
+const TOPICS_SCOPE = "kafka-broker-topics";
 
 interface DynamicConfig {
   readonly name: string;
@@ -126,7 +134,11 @@ export class BrokerConfigs {
         const shown = { name, value, source: SOURCES.DYNAMIC_DEFAULT_BROKER };
         return { ...shown, type: kind.type, documentation, readOnly: false, synonyms: [shown] };
       });
-      return [...own, ...topics.filter(({ source }) => source === SOURCES.DYNAMIC_DEFAULT_BROKER)];
+      const ofTopics = topics.flatMap((config) => {
+        const set = config.synonyms.find(({ source }) => source === SOURCES.DYNAMIC_DEFAULT_BROKER);
+        return set === undefined ? [] : [{ ...config, ...set, synonyms: [set] }];
+      });
+      return [...own, ...ofTopics];
     }
     const dynamic = DYNAMIC.map((config) => {
       const { name, documentation } = config;
@@ -143,13 +155,50 @@ export class BrokerConfigs {
     return [...dynamic, ...fixedConfigs(peer), ...topics].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  defaultsOfTopics({ session }: Peer): TopicDefaults {
-    const { initialDefaults, changedDefaults } = session.streams;
+  /** Defaults of topics that were set for `broker`, or with "" for all. */
+  changedOfTopics(broker: string, peer: Peer): Map<string, string> {
+    const { settings } = this.node.context.broker;
+    const stored = new Map(Object.entries(settings.get(TOPICS_SCOPE, broker) ?? {}));
+    if (broker !== ALL_BROKERS) return stored;
+    // What acts and nobody set for one broker is for all.
+    const ofOne = this.changedOfTopics(`${this.node.settings.nodeId}`, peer);
+    for (const [name, value] of topicDefaultTexts(peer.session.streams.changedDefaults)) {
+      if (!stored.has(name) && !ofOne.has(name)) stored.set(name, value);
+    }
+    return stored;
+  }
+
+  /** Checks what shall be set; the result puts it into force. @throws KafkaError INVALID_CONFIG */
+  prepareOfTopics(broker: string, texts: ReadonlyMap<string, string>, peer: Peer): () => void {
+    const { nodeId } = this.node.settings;
+    const checked = topicDefaultTexts(readTopicDefaults(texts));
+    const all = broker === ALL_BROKERS ? checked : this.changedOfTopics(ALL_BROKERS, peer);
+    const one = broker === ALL_BROKERS ? this.changedOfTopics(`${nodeId}`, peer) : checked;
+    const acting = readTopicDefaults(new Map([...all, ...one]));
+    return () => {
+      peer.session.streams.alterDefaults(acting);
+      const { settings } = this.node.context.broker;
+      settings.put(TOPICS_SCOPE, ALL_BROKERS, Object.fromEntries(all));
+      settings.put(TOPICS_SCOPE, `${nodeId}`, Object.fromEntries(one));
+    };
+  }
+
+  defaultsOfTopics(peer: Peer): TopicDefaults {
+    const { initialDefaults } = peer.session.streams;
+    const all = this.changedOfTopics(ALL_BROKERS, peer);
+    const one = this.changedOfTopics(`${this.node.settings.nodeId}`, peer);
+    const changed = (name: string): ConfigValue[] => {
+      const found: ConfigValue[] = [];
+      const [own, shared] = [one.get(name), all.get(name)];
+      if (own !== undefined) found.push({ name, value: own, source: SOURCES.DYNAMIC_BROKER });
+      if (shared !== undefined) found.push({ name, value: shared, source: SOURCES.DYNAMIC_DEFAULT_BROKER });
+      return found;
+    };
     const ofBroker = (name: string) => {
       const config = BY_NAME.get(name);
       return config === undefined ? null : this.synonymsOf(config);
     };
-    return { initialDefaults, changedDefaults, ofBroker };
+    return { initialDefaults, changed, ofBroker };
   }
 
   private current(name: string): string | null {

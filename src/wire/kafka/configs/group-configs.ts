@@ -169,11 +169,12 @@ export class GroupConfigs {
   show(group: string): ShownConfig[] {
     const changed = this.changed(group);
     return GROUP_CONFIGS.filter((config) => this.acts(config)).map(({ name, kind, documentation, usual }) => {
-      const synonyms: ConfigValue[] = [{ name, value: usual, source: SOURCES.DEFAULT }];
       const own = changed.get(name);
-      if (own !== undefined) synonyms.unshift({ name, value: own, source: SOURCES.GROUP });
-      const shown = synonyms[0] as ConfigValue;
-      return { ...shown, type: kind.type, documentation, readOnly: false, synonyms };
+      const shown: ConfigValue =
+        own === undefined
+          ? { name, value: usual, source: SOURCES.DEFAULT }
+          : { name, value: own, source: SOURCES.GROUP };
+      return { ...shown, type: kind.type, documentation, readOnly: false, synonyms: [shown] };
     });
   }
 

@@ -5,10 +5,8 @@ import { brokerConfigs } from "./broker-configs.ts";
 import { groupConfigs } from "./group-configs.ts";
 import {
   readTopicConfigs,
-  readTopicDefaults,
   showTopicConfigs,
   topicConfigType,
-  topicDefaultTexts,
   topicDefaultType,
   topicTexts,
 } from "./topic-configs.ts";
@@ -69,24 +67,23 @@ function foreignAttributes(topic: { readonly attributes: Readonly<Record<string,
 }
 
 function brokerResource(peer: Peer, name: string, right: Right): ConfigResource {
-  const { node, session, rights } = peer;
+  const { node, rights } = peer;
   if (!rights.may(right, "cluster", "cluster")) throw new KafkaError("CLUSTER_AUTHORIZATION_FAILED");
   if (name !== "" && name !== `${node.settings.nodeId}`) {
     throw new KafkaError("INVALID_REQUEST", `There is no broker ${name}`);
   }
   const configs = brokerConfigs(node);
-  const { streams } = session;
   const ofTopics = (config: string): boolean => topicDefaultType(config) !== null;
   return {
     show: () => configs.show(name, peer),
-    own: () => new Map([...configs.changed(name), ...topicDefaultTexts(streams.changedDefaults)]),
+    own: () => new Map([...configs.changed(name), ...configs.changedOfTopics(name, peer)]),
     typeOf: (config) => topicDefaultType(config) ?? configs.typeOf(config),
-    // Defaults of topics are the same for all brokers, whichever of them is asked to change them.
     prepare: (texts) => {
       const checked = configs.check(new Map([...texts].filter(([config]) => !ofTopics(config))));
-      const defaults = readTopicDefaults(new Map([...texts].filter(([config]) => ofTopics(config))));
+      const ofTheTopics = new Map([...texts].filter(([config]) => ofTopics(config)));
+      const apply = configs.prepareOfTopics(name, ofTheTopics, peer);
       return () => {
-        streams.alterDefaults(defaults);
+        apply();
         configs.change(name, checked);
       };
     },

@@ -13,7 +13,7 @@ import {
 import { LONG_MAX, SOURCES } from "./values.ts";
 
 const initialDefaults = { ...STREAM_DEFAULTS, durability: "fsync" as const };
-const streams: TopicDefaults = { initialDefaults, changedDefaults: {}, ofBroker: () => null };
+const streams: TopicDefaults = { initialDefaults, changed: () => [], ofBroker: () => null };
 const read = (texts: Record<string, string>, durability: "fsync" | "os" | "memory" = "fsync") =>
   readTopicConfigs(new Map(Object.entries(texts)), { initialDefaults: { ...initialDefaults, durability } });
 
@@ -100,7 +100,7 @@ describe("shown", () => {
   it("is who set it: the topic, the running broker, the broker's start, nobody", () => {
     const changed = {
       initialDefaults: { ...initialDefaults, retentionMs: 5 },
-      changedDefaults: { retentionMs: 6 },
+      changed: () => [{ name: "log.retention.ms", value: "6", source: SOURCES.DYNAMIC_DEFAULT_BROKER }],
       ofBroker: () => null,
     };
     expect(shown("retention.ms", { "retention.ms": "7" }, changed)?.synonyms).toEqual([
@@ -129,7 +129,6 @@ describe("shown", () => {
   it("cannot be changed where it can only be one way", () => {
     const fixed = showTopicConfigs(read({}), streams).filter(({ readOnly }) => readOnly);
     expect(fixed.map(({ name, value }) => `${name}=${value}`)).toEqual([
-      "compression.type=producer",
       "preallocate=false",
       "remote.storage.enable=false",
       "segment.jitter.ms=0",

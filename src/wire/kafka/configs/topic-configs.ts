@@ -26,7 +26,9 @@ export interface TopicSettings {
 }
 
 /** Where the defaults of topics come from. */
-export interface TopicDefaults extends Pick<StreamControl, "initialDefaults" | "changedDefaults"> {
+export interface TopicDefaults extends Pick<StreamControl, "initialDefaults"> {
+  /** What was set while the broker ran, under the name that the broker has for it, what counts first. */
+  changed(name: string): ConfigValue[];
   /** Values of a configuration that the broker itself has, what counts first; null: it has none of that name. */
   ofBroker(name: string): ConfigValue[] | null;
 }
@@ -120,6 +122,16 @@ const timestampType: ValueKind<StreamConfig["timestamps"]> = {
   show: (value) => (value === "create" ? "CreateTime" : "LogAppendTime"),
 };
 
+/** Batches are kept as they come: the broker compresses nothing anew. */
+const compression: ValueKind<string> = {
+  type: TYPES.STRING,
+  read: (given) => {
+    if (given === "producer") return given;
+    throw new RangeError("must be producer: batches are kept as their producer compressed them");
+  },
+  show: (value) => value,
+};
+
 const durability = oneOf("fsync", "os", "memory");
 
 /** See `lacksReplicas`. */
@@ -132,7 +144,7 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "delete",
     doc: "What becomes of old records: delete forgets them by age and size, compact keeps the last of each key.",
   }),
-  fixed(TYPES.STRING, "batches are kept as their producer compressed them", {
+  attribute(compression, {
     name: "compression.type",
     broker: "compression.type",
     usual: "producer",
@@ -367,10 +379,7 @@ function defaultsOf(config: TopicConfig, from: TopicDefaults): ConfigValue[] {
   if (known !== null) return known;
   const value = config.default(from.initialDefaults);
   const source = value === config.usual ? SOURCES.DEFAULT : SOURCES.STATIC_BROKER;
-  const changed = config.own({ overrides: from.changedDefaults, attributes: {} });
-  const initial = { name, value, source };
-  if (changed === null) return [initial];
-  return [{ name, value: changed, source: SOURCES.DYNAMIC_DEFAULT_BROKER }, initial];
+  return [...from.changed(name), { name, value, source }];
 }
 
 function find(name: string): TopicConfig {
