@@ -129,7 +129,6 @@ describe("shown", () => {
   it("cannot be changed where it can only be one way", () => {
     const fixed = showTopicConfigs(read({}), streams).filter(({ readOnly }) => readOnly);
     expect(fixed.map(({ name, value }) => `${name}=${value}`)).toEqual([
-      "compression.type=producer",
       "preallocate=false",
       "remote.storage.enable=false",
       "segment.jitter.ms=0",

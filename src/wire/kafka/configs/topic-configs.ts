@@ -122,6 +122,16 @@ const timestampType: ValueKind<StreamConfig["timestamps"]> = {
   show: (value) => (value === "create" ? "CreateTime" : "LogAppendTime"),
 };
 
+/** Batches are kept as they come: the broker compresses nothing anew. */
+const compression: ValueKind<string> = {
+  type: TYPES.STRING,
+  read: (given) => {
+    if (given === "producer") return given;
+    throw new RangeError("must be producer: batches are kept as their producer compressed them");
+  },
+  show: (value) => value,
+};
+
 const durability = oneOf("fsync", "os", "memory");
 
 /** See `lacksReplicas`. */
@@ -134,7 +144,7 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     usual: "delete",
     doc: "What becomes of old records: delete forgets them by age and size, compact keeps the last of each key.",
   }),
-  fixed(TYPES.STRING, "batches are kept as their producer compressed them", {
+  attribute(compression, {
     name: "compression.type",
     broker: "compression.type",
     usual: "producer",
