@@ -81,8 +81,8 @@ export class ClassicGroup {
     this.emptySinceMs = host.now();
   }
 
-  /** Takes up a group where a broker that went down left it; members get a whole session to come back. */
-  restore(stored: ClassicSnapshot): void {
+  /** Takes up a group where a broker that went down, or another group, left it; members get a whole session. */
+  restore(stored: ClassicSnapshot, wasDown = true): void {
     for (const { id, assignment, share, formerGeneration, ...request } of stored.members) {
       const member = new ClassicMember(id, request, (gone) => this.expired(gone));
       member.fresh = false;
@@ -98,7 +98,7 @@ export class ClassicGroup {
     this.leader = stored.leader;
     this.emptySinceMs = stored.emptySinceMs;
     this.state = stored.members.length === 0 ? "empty" : "stable";
-    this.restored = true;
+    this.restored = wasDown;
     // Taken over from the broker, and not divided since.
     if (this.state === "stable" && this.protocol === null) this.prepare();
   }

@@ -371,7 +371,7 @@ export class GroupSpace implements GroupControl {
     const snapshot = asClassic(assigned);
     assigned.destroy();
     this.obtain(assigned.name).members = members;
-    members.restore(snapshot);
+    members.restore(snapshot, false);
     this.save(assigned.name, { kind: "classic", classic: snapshot }, () => {});
   }
 
