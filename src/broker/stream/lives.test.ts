@@ -1,4 +1,4 @@
-/** One partition through many lives and deaths, by kill and by power loss, in the middle of any disk operation. */
+/** Partitions through many lives and deaths, by kill and by power loss, in the middle of any disk operation. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../base/clock.ts";
@@ -173,6 +173,9 @@ interface Life {
   over: boolean;
 }
 
+/** What went to where small batches of many partitions become durable together. */
+let journalWrites = 0;
+
 async function act(
   partition: Partition,
   model: Model,
@@ -199,29 +202,54 @@ async function act(
   }
 }
 
+/** Rounds in which every partition has a part. */
+async function writeTogether(
+  pairs: readonly { readonly partition: Partition; readonly model: Model }[],
+  random: Random,
+  life: Life,
+): Promise<void> {
+  for (let rounds = Math.floor(random() * 8); rounds >= 0 && !life.over; rounds--) {
+    for (const { partition, model } of pairs) write(partition, model, random);
+    for (const { partition, model } of pairs) {
+      const end = model.entries.length;
+      await committed(partition);
+      if (!life.over) model.promised = Math.max(model.promised, end);
+    }
+  }
+}
+
 async function live(
   disk: SimDisk,
-  model: Model,
+  models: readonly Model[],
   random: Random,
   config: Partial<StreamConfig>,
   label: string,
 ): Promise<SimDisk> {
-  disk.killAt = random() < 0.8 ? disk.operations + 1 + Math.floor(random() * 120) : Number.POSITIVE_INFINITY;
+  disk.killAt =
+    random() < 0.8
+      ? disk.operations + 1 + Math.floor(random() * 120 * models.length)
+      : Number.POSITIVE_INFINITY;
+  disk.fault = ({ name, path }) => {
+    if (name === "write" && path.startsWith("/data/journal/")) journalWrites++;
+    return null;
+  };
   let failure: unknown = null;
   const life: Life = { over: false };
   const clock = new ManualClock();
   const lived = (async () => {
     const engine = await openFileEngine({ directory: "/data", disk });
     const world = await openWorld(engine, { clock, cacheBytes: 1 });
-    const stream = world.streams.find("/", "s") ?? createStream(world, "s", 1, config);
+    const stream = world.streams.find("/", "s") ?? createStream(world, "s", models.length, config);
     await new Promise<void>((resolve) => engine.meta.flush(resolve));
-    const partition = stream.partitions[0] as Partition;
-    await settle(partition, model, label);
-    await act(partition, model, random, clock, life);
+    const pairs = models.map((model, index) => ({ partition: stream.partitions[index] as Partition, model }));
+    for (const [index, { partition, model }] of pairs.entries())
+      await settle(partition, model, `${label}, partition ${index}`);
+    if (pairs.length > 1) await writeTogether(pairs, random, life);
+    await Promise.all(pairs.map(({ partition, model }) => act(partition, model, random, clock, life)));
     if (random() < 0.4) {
       await world.streams.close();
       await engine.close();
-      if (!life.over) model.promised = model.entries.length;
+      if (!life.over) for (const model of models) model.promised = model.entries.length;
     }
   })().catch((error: unknown) => {
     failure = error;
@@ -233,24 +261,37 @@ async function live(
 }
 
 describe("a partition through many lives", () => {
-  for (const cleanup of ["delete", "compact"] as const) {
+  // Of many partitions small batches of a round become durable together.
+  for (const [cleanup, partitions] of [
+    ["delete", 1],
+    ["compact", 1],
+    ["delete", 6],
+    ["compact", 5],
+  ] as const) {
     it(
-      `loses nothing that was promised and shows nothing that was taken back (${cleanup})`,
+      `loses nothing that was promised and shows nothing that was taken back (${cleanup}, ${partitions})`,
       async () => {
+        journalWrites = 0;
         await fc.assert(
           fc.asyncProperty(fc.nat(), async (seed) => {
             const random = seededRandom(seed);
-            const model = new Model(cleanup === "compact");
-            const config = { cleanup, segmentBytes: 700, retentionMs: -1, tombstoneRetentionMs: HOUR_MS / 2 };
+            const models = Array.from({ length: partitions }, () => new Model(cleanup === "compact"));
+            const config = {
+              cleanup,
+              segmentBytes: partitions > 1 ? 3_000 : 700,
+              retentionMs: -1,
+              tombstoneRetentionMs: HOUR_MS / 2,
+            };
             let disk = new SimDisk(random);
             for (let count = 0; count < LIVES; count++) {
-              disk = await live(disk, model, random, config, `seed ${seed}, life ${count}`);
+              disk = await live(disk, models, random, config, `seed ${seed}, life ${count}`);
             }
           }),
-          { numRuns: RUNS },
+          { numRuns: Math.ceil(RUNS / partitions) },
         );
+        expect(journalWrites > RUNS / 10).toBe(partitions > 1);
       },
-      30_000 + RUNS * 300,
+      60_000 + RUNS * 300,
     );
   }
 });

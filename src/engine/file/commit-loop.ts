@@ -7,6 +7,7 @@
  * took is written and synced when the next checkpoint is due.
  */
 import type { Clock, Timer } from "../../base/clock.ts";
+import type { JournalEntry, RoundJournal } from "./round-journal.ts";
 import { Slots } from "./slots.ts";
 
 export interface RoundCost {
@@ -22,8 +23,13 @@ export interface RoundMember {
   readonly absent: number;
   /** Takes what has gathered and gives it its place; false when nothing had. Never throws. */
   gather(): boolean;
-  /** Makes the `count` oldest placed batches as durable as they asked to be. Never rejects: a log that breaks says so itself. */
-  commit(count: number): Promise<RoundCost>;
+  /** The `count` oldest placed batches, where the journal may make them durable; otherwise null. */
+  journalEntry(count: number): JournalEntry | null;
+  /**
+   * Makes the `count` oldest placed batches as durable as they asked to be. Never rejects: a log that breaks says so
+   * itself. `journaled` resolves to whether they are on stable storage in the journal; null when they are not given to it.
+   */
+  commit(count: number, journaled: Promise<boolean> | null): Promise<RoundCost>;
   /** Tells the writer that the batch of this round is committed. Never throws. */
   report(): void;
 }
@@ -40,6 +46,8 @@ const BEHIND_BYTES_MAX = 64 << 20;
 
 /** Logs that are written at the same time: some for each thread of the pool, and not a file for each log. */
 const COMMITS_AT_ONCE = 32;
+/** From so many logs on that write little, one write to the journal costs less than one to the file of each. */
+const JOURNALED_LOGS_MIN = 4;
 /** How long a round waits for the next of those it expects, and in how many passes of the event loop at most. */
 const LINGER_MS = 0.15;
 const LINGER_PASSES_MAX = 1000;
@@ -52,6 +60,7 @@ export class CommitLoop {
   private readonly woken = new Set<RoundMember>();
   /** Made durable before the others of its round. */
   private prior: RoundMember | null = null;
+  private journal: RoundJournal | null = null;
   private running = false;
   private readonly quiescing: { member: RoundMember; resolve: () => void }[] = [];
   private readonly behind = new Set<RoundMember>();
@@ -67,6 +76,11 @@ export class CommitLoop {
   /** `member` is made durable before the other members of the same round: they may build on what it holds. */
   setPrior(member: RoundMember): void {
     this.prior = member;
+  }
+
+  /** Where the small parts of a round become durable together. */
+  setJournal(journal: RoundJournal): void {
+    this.journal = journal;
   }
 
   wake(member: RoundMember): void {
@@ -185,22 +199,40 @@ export class CommitLoop {
   }
 
   private async commitAll(members: readonly RoundMember[]): Promise<RoundCost> {
-    if (members.length === 1) return members[0].commit(members[0].placedCount);
+    if (members.length === 1) return members[0].commit(members[0].placedCount, null);
     // Counted before anything is awaited: what is taken meanwhile may build on a later prior.
     const counts = new Map(members.map((member) => [member, member.placedCount]));
-    const commit = (member: RoundMember): Promise<RoundCost> => member.commit(counts.get(member) as number);
     const costs: RoundCost[] = [];
     const prior = members.find((member) => member === this.prior);
-    if (prior !== undefined) costs.push(await commit(prior));
+    if (prior !== undefined) costs.push(await prior.commit(counts.get(prior) as number, null));
     const others = members.filter((member) => member !== prior);
+    const { journal } = this;
+    const entries = journal === null ? new Map<RoundMember, JournalEntry>() : entriesOf(others, counts);
+    const journaled =
+      journal === null || entries.size < JOURNALED_LOGS_MIN ? null : journal.write([...entries.values()]);
+    const commit = (member: RoundMember): Promise<RoundCost> =>
+      member.commit(counts.get(member) as number, entries.has(member) ? journaled : null);
     const inTurn = (member: RoundMember): Promise<RoundCost> => this.slots.use(() => commit(member));
     costs.push(...(await Promise.all(others.map(others.length > COMMITS_AT_ONCE ? inTurn : commit))));
     let syncs = 0;
     let bytes = 0;
+    if (journaled !== null && (await journaled)) syncs++;
     for (const cost of costs) {
       syncs += cost.syncs;
       bytes += cost.bytes;
     }
     return { syncs, bytes };
   }
+}
+
+function entriesOf(
+  members: readonly RoundMember[],
+  counts: ReadonlyMap<RoundMember, number>,
+): Map<RoundMember, JournalEntry> {
+  const entries = new Map<RoundMember, JournalEntry>();
+  for (const member of members) {
+    const entry = member.journalEntry(counts.get(member) as number);
+    if (entry !== null) entries.set(member, entry);
+  }
+  return entries;
 }

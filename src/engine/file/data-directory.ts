@@ -2,16 +2,24 @@
 import path from "node:path";
 import { crc32c } from "../../base/crc32c.ts";
 import { CorruptionError } from "../engine.ts";
-import { type Disk, errorCode } from "./disk.ts";
+import { type Disk, isFull } from "./disk.ts";
 
 export const LOGS_DIRECTORY = "logs";
 export const META_DIRECTORY = "meta";
+export const JOURNAL_DIRECTORY = "journal";
 export const SPARE_DIRECTORY = "spare";
 const FORMAT_FILE = "FORMAT";
 const EPOCH_FILE = "EPOCH";
 const FORMAT_TEXT = "polymq data directory, format 1\n";
+/** While there is something in the journal: a version that knows nothing of it must not take the directory. */
+const FORMAT_TEXT_JOURNAL = "polymq data directory, format 2\n";
 const SMALL_FILE_BYTES_MAX = 4096;
 const DIRECTORY_NAME_CHARS_MAX = 200;
+
+export interface Entered {
+  readonly epoch: number;
+  readonly journaled: boolean;
+}
 
 async function readSmallFile(disk: Disk, file: string): Promise<string> {
   const handle = await disk.open(file, "read");
@@ -50,7 +58,7 @@ async function replaceEpoch(disk: Disk, directory: string, text: string, isFirst
   try {
     await replaceSmallFile(disk, directory, EPOCH_FILE, text);
   } catch (error) {
-    if (isFirst || !["ENOSPC", "EDQUOT"].includes(errorCode(error))) throw error;
+    if (isFirst || !isFull(error)) throw error;
     await disk.unlink(path.join(directory, `${EPOCH_FILE}.new`)).catch(() => {});
     await writeSmallFile(disk, path.join(directory, EPOCH_FILE), text);
   }
@@ -71,21 +79,28 @@ function epochText(epoch: number): string {
   return `${epoch} ${sum.toString(16).padStart(8, "0")}\n`;
 }
 
+/** Says, on stable storage, whether the journal is to be read by the next start. */
+export function markJournal(disk: Disk, directory: string, inUse: boolean): Promise<void> {
+  return replaceSmallFile(disk, directory, FORMAT_FILE, inUse ? FORMAT_TEXT_JOURNAL : FORMAT_TEXT);
+}
+
 /**
  * Makes the directory ours, or checks that it is, and counts this start.
- * @returns the epoch of this start, on stable storage
+ * @returns the epoch of this start, on stable storage, and whether the journal is to be read
  * @throws CorruptionError, or an Error when another version of the format made it
  */
-export async function enterDataDirectory(disk: Disk, directory: string): Promise<number> {
+export async function enterDataDirectory(disk: Disk, directory: string): Promise<Entered> {
   const names = new Set(await disk.list(directory));
   const isNew = !names.has(FORMAT_FILE);
+  let journaled = false;
   if (isNew) {
     const logs = await disk.list(path.join(directory, LOGS_DIRECTORY));
     if (logs.length > 0)
       throw new CorruptionError(`${directory} holds logs, but its ${FORMAT_FILE} file is missing`);
   } else {
     const text = await readSmallFile(disk, path.join(directory, FORMAT_FILE));
-    if (text !== FORMAT_TEXT) {
+    journaled = text === FORMAT_TEXT_JOURNAL;
+    if (text !== FORMAT_TEXT && !journaled) {
       throw new Error(
         `${directory} was made by another version of PolyMQ: ${JSON.stringify(text.slice(0, 80))}`,
       );
@@ -98,7 +113,7 @@ export async function enterDataDirectory(disk: Disk, directory: string): Promise
     await disk.makeDirectory(path.join(directory, LOGS_DIRECTORY));
     await replaceSmallFile(disk, directory, FORMAT_FILE, FORMAT_TEXT);
   }
-  return epoch;
+  return { epoch, journaled };
 }
 
 /**

@@ -48,6 +48,11 @@ export function errorCode(error: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
+/** Whether an operation failed because there is no room. */
+export function isFull(error: unknown): boolean {
+  return errorCode(error) === "ENOSPC" || errorCode(error) === "EDQUOT";
+}
+
 /** Whether a failed operation may work later without anything having been lost. */
 export function isRetriable(error: unknown): boolean {
   switch (errorCode(error)) {

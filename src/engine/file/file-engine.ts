@@ -14,25 +14,31 @@ import {
 import { CommitLoop } from "./commit-loop.ts";
 import {
   directoryNameOf,
+  type Entered,
   enterDataDirectory,
+  JOURNAL_DIRECTORY,
   LOGS_DIRECTORY,
   logNameOf,
   META_DIRECTORY,
   SPARE_DIRECTORY,
 } from "./data-directory.ts";
-import { type Disk, type DiskLock, errorCode, toError } from "./disk.ts";
+import { type Disk, type DiskLock, errorCode, isFull, toError } from "./disk.ts";
 import { FileLog } from "./file-log.ts";
 import { FileMetaStore } from "./file-meta-store.ts";
 import { HandleCache } from "./handle-cache.ts";
+import { replayJournal } from "./journal-replay.ts";
 import type { LogShape } from "./log-writer.ts";
 import { NodeDisk } from "./node-disk.ts";
 import { Pressure } from "./pressure.ts";
+import { clearJournal, RoundJournal } from "./round-journal.ts";
 import { Slots } from "./slots.ts";
 import { SparePool } from "./spare-pool.ts";
 
 const SEGMENT_BYTES_DEFAULT = 16 << 20;
 const META_SEGMENT_BYTES_MAX = 1 << 20;
 const META_LOG_NAME = "\0meta";
+/** Each of the journal's two files, in segments. */
+const JOURNAL_FILE_SEGMENTS = 4;
 const OPEN_FILES_MAX = 2048;
 const CLOSES_AT_ONCE = 32;
 const CHECKPOINT_INTERVAL_MS_DEFAULT = 1_000;
@@ -62,6 +68,8 @@ class FileEngine implements Engine {
   readonly epoch: number;
   readonly meta: MetaStore;
   private readonly directory: string;
+  /** The last life left something in the journal. */
+  private readonly journaled: boolean;
   private readonly disk: Disk;
   private readonly clock: Clock;
   private readonly logger: Logger;
@@ -71,6 +79,7 @@ class FileEngine implements Engine {
   private readonly spares: SparePool;
   private readonly pressure: Pressure;
   private readonly loop: CommitLoop;
+  private readonly journal: RoundJournal | null;
   private readonly metaLog: FileLog;
   private readonly metaStore: FileMetaStore;
   private readonly slots = new Slots(CLOSES_AT_ONCE);
@@ -79,11 +88,12 @@ class FileEngine implements Engine {
   private closing: Promise<void> | null = null;
   private writtenBytes = 0;
 
-  constructor(options: FileEngineOptions, disk: Disk, lock: DiskLock, epoch: number) {
+  constructor(options: FileEngineOptions, disk: Disk, lock: DiskLock, entered: Entered) {
     this.directory = path.resolve(options.directory);
     this.disk = disk;
     this.lock = lock;
-    this.epoch = epoch;
+    this.epoch = entered.epoch;
+    this.journaled = entered.journaled;
     this.durability = options.durability ?? "fsync";
     this.clock = options.clock ?? new SystemClock();
     this.logger = options.logger ?? silentLogger;
@@ -102,6 +112,8 @@ class FileEngine implements Engine {
     this.loop = new CommitLoop(this.clock, { checkpointIntervalMs }, (syncs, bytes, seconds) =>
       this.roundEnded(syncs, bytes, seconds),
     );
+    this.journal = this.durability === "fsync" ? this.newJournal() : null;
+    if (this.journal !== null) this.loop.setJournal(this.journal);
     const metaBytes = Math.min(this.segmentBytes, META_SEGMENT_BYTES_MAX);
     this.metaLog = this.newLog({
       name: META_LOG_NAME,
@@ -116,6 +128,7 @@ class FileEngine implements Engine {
 
   async open(): Promise<void> {
     await this.spares.open();
+    if (this.journaled) await this.replay();
     await this.metaLog.open();
     await this.metaStore.open();
   }
@@ -152,6 +165,8 @@ class FileEngine implements Engine {
 
   async deleteLog(name: string): Promise<void> {
     await this.logs.get(name)?.discard();
+    // What was deleted must not come back to a log of the same name.
+    if (this.journal !== null) await this.pressure.retry(() => (this.journal as RoundJournal).forget(name));
     const directory = this.directoryOf(name);
     const files = await this.disk.list(directory);
     for (const file of files) await this.disk.unlink(path.join(directory, file));
@@ -174,12 +189,37 @@ class FileEngine implements Engine {
 
   /** Lets go of everything without a word to the logs; for an `open` that failed. */
   async abandon(): Promise<void> {
+    await this.journal?.abandon();
     await this.handles.close();
     await this.lock.release();
   }
 
+  /** On a full disk the reserve makes room. */
+  private async replay(): Promise<void> {
+    const journal = path.join(this.directory, JOURNAL_DIRECTORY);
+    for (let done = false; !done; ) {
+      try {
+        await replayJournal(this.disk, journal, (name) => this.directoryOf(name));
+        done = true;
+      } catch (error) {
+        if (!isFull(error) || !(await this.spares.giveUp())) throw error;
+      }
+    }
+    await clearJournal(this.disk, this.directory, journal);
+  }
+
   private directoryOf(name: string): string {
     return path.join(this.directory, LOGS_DIRECTORY, directoryNameOf(name));
+  }
+
+  private newJournal(): RoundJournal {
+    return new RoundJournal(
+      this.disk,
+      this.directory,
+      path.join(this.directory, JOURNAL_DIRECTORY),
+      JOURNAL_FILE_SEGMENTS * this.segmentBytes,
+      this.logger,
+    );
   }
 
   private newLog(shape: LogShape): FileLog {
@@ -194,6 +234,7 @@ class FileEngine implements Engine {
       clock: this.clock,
       logger: this.logger,
       loop: this.loop,
+      journal: this.journal,
       closing: this.slots,
       onFailed: (error) => {
         for (const observer of this.observers) observer.failed(error);
@@ -228,6 +269,7 @@ class FileEngine implements Engine {
       });
     this.pressure.close();
     await Promise.all([...this.logs.values()].map((log) => attempt(log.close())));
+    if (this.journal !== null) await attempt(this.journal.close());
     await attempt(this.metaLog.close());
     this.loop.close();
     await attempt(this.spares.close());

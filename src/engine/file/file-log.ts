@@ -8,6 +8,7 @@ import type { CommitLoop, RoundCost, RoundMember } from "./commit-loop.ts";
 import { toError } from "./disk.ts";
 import { type LogEnvironment, type LogShape, LogWriter, type PlacedBatch } from "./log-writer.ts";
 import { recoverLog } from "./recovery.ts";
+import type { JournalEntry, JournaledLog, RoundJournal } from "./round-journal.ts";
 import { Segment, segmentBaseOf, segmentIndexOf } from "./segment.ts";
 import type { Slots } from "./slots.ts";
 
@@ -18,13 +19,16 @@ export interface FileLogOptions extends LogEnvironment, LogShape {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly loop: CommitLoop;
+  /** Null where there is none. */
+  readonly journal: RoundJournal | null;
   /** Shared by all logs: how many may be closing at once. */
   readonly closing: Slots;
   readonly onFailed: (error: Error) => void;
   readonly onClosed: () => void;
 }
 
-export class FileLog implements Log, RoundMember {
+export class FileLog implements Log, RoundMember, JournaledLog {
+  readonly name: string;
   private readonly options: FileLogOptions;
   private readonly writer: LogWriter;
   private source: LogSource | null = null;
@@ -32,6 +36,7 @@ export class FileLog implements Log, RoundMember {
   private failure: Error | null = null;
   private closing: Promise<void> | null = null;
   private closed = false;
+  private discarded = false;
   /** Taken and not written yet, oldest first. */
   private readonly placed: PlacedBatch[] = [];
   placedBytes = 0;
@@ -45,6 +50,7 @@ export class FileLog implements Log, RoundMember {
 
   constructor(options: FileLogOptions) {
     this.options = options;
+    this.name = options.name;
     this.writer = new LogWriter(options, options);
   }
 
@@ -80,8 +86,13 @@ export class FileLog implements Log, RoundMember {
     const { disk, handles, logger, name, directory, epoch } = this.options;
     if (this.source !== null) throw new Error(`log '${name}' is started: too late to recover it`);
     if (this.found.length === 0) return;
+    const { journal } = this.options;
+    const reopened = journal?.holds(name) === true;
+    if (reopened) for (const segment of this.found) await this.datasync(segment);
     const context = { disk, handles, logger, logName: name, directory, epoch };
     this.writer.resume(await recoverLog(context, this.found, visit));
+    // Of an earlier time that it was open: what was cut off now must not come back.
+    if (reopened) await this.options.pressure.retry(() => journal.forget(name));
     this.found = [];
   }
 
@@ -149,9 +160,10 @@ export class FileLog implements Log, RoundMember {
   /** Lets go of a log whose bytes are to be removed: nothing more is taken or written. */
   async discard(): Promise<void> {
     this.closing ??= Promise.resolve();
-    this.closed = true;
+    this.closed = this.discarded = true;
     this.failure ??= new Error(`log '${this.options.name}' was deleted`);
     await this.options.loop.quiesce(this);
+    await this.writer.forsake();
     await this.syncingFull;
     await this.cleaning;
     for (const segment of [...this.writer.segments, ...this.dead, ...this.found]) {
@@ -189,13 +201,37 @@ export class FileLog implements Log, RoundMember {
     return this.unreported > 0;
   }
 
-  async commit(count: number): Promise<RoundCost> {
+  journalEntry(count: number): JournalEntry | null {
+    if (this.failure !== null) return null;
+    const part = this.writer.journalPart(this.placed.slice(0, count));
+    return part === null ? null : { log: this, ...part };
+  }
+
+  /** As `JournaledLog`. Where it cannot be done, what the journal holds may be all there is: then it is kept. */
+  async settle(): Promise<void> {
+    if (this.discarded) return;
+    if (this.failure !== null) throw this.failure;
+    try {
+      await this.writer.settle();
+    } catch (error) {
+      this.fail(toError(error));
+      throw error;
+    }
+    // Segments that were trimmed are not synced: their names must be gone, or a crash could bring them back torn.
+    const last = this.dead.at(-1);
+    while (last !== undefined && this.dead.includes(last)) {
+      if (this.cleaning === null) throw new Error(`dead segments of log '${this.name}' could not be removed`);
+      await this.cleaning;
+    }
+  }
+
+  async commit(count: number, journaled: Promise<boolean> | null): Promise<RoundCost> {
     const batches = this.placed.slice(0, count);
     const syncsBefore = this.writer.syncs;
     let bytes = 0;
     for (const batch of batches) bytes += batch.bytes;
     try {
-      if (this.failure === null) await this.writer.write(batches);
+      if (this.failure === null) await this.writer.write(batches, journaled);
       if (this.failure === null && this.options.durability === "memory") await this.writer.sync();
     } catch (error) {
       this.fail(toError(error));
@@ -213,6 +249,11 @@ export class FileLog implements Log, RoundMember {
     } catch (error) {
       this.fail(toError(error));
     }
+  }
+
+  private datasync(segment: Segment): Promise<void> {
+    const { disk, handles } = this.options;
+    return handles.use(segment.path, "write", (handle) => disk.datasync(handle));
   }
 
   private fail(error: Error): void {

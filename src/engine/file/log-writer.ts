@@ -15,6 +15,7 @@ import {
 import { type Disk, SyncError } from "./disk.ts";
 import type { HandleCache } from "./handle-cache.ts";
 import type { Pressure } from "./pressure.ts";
+import type { JournalEntry } from "./round-journal.ts";
 import { Segment } from "./segment.ts";
 import type { SparePool } from "./spare-pool.ts";
 
@@ -24,6 +25,9 @@ const GROWTH_BYTES = 256 * 1024;
 const GROWTH_STEP_BYTES = 4096;
 /** Bytes of placed batches that one write takes at most, when several wait. */
 const RUN_BYTES_MAX = 8 << 20;
+
+/** Up to this much of one log goes through the journal, which writes every byte twice. */
+const JOURNALED_BYTES_MAX = 60 * 1024;
 
 const ZEROS = new Uint8Array(GROWTH_BYTES);
 const SEAL: Batch = { bodies: [], bodyBytes: 0, heads: new Uint8Array(0), count: 0, durability: "fsync" };
@@ -56,6 +60,9 @@ export interface PlacedBatch {
   readonly durable: boolean;
 }
 
+/** Bytes of one log for the journal, and where they belong. */
+export type JournalPart = Omit<JournalEntry, "log">;
+
 /** What recovery found, or nothing for a new log. */
 export interface LogTail {
   readonly segments: Segment[];
@@ -84,6 +91,9 @@ export class LogWriter {
   private batchBytesRecent = 0;
   /** Written to and not synced since, ascending by base. */
   private readonly dirty = new Set<Segment>();
+  /** Written to and not synced since, but what was written is on stable storage in the journal. */
+  private readonly journaled = new Set<Segment>();
+  private settling: Promise<void> = Promise.resolve();
   private namesDirty = false;
   /** The directory is new, and its own name not on stable storage. */
   private directoryDirty = false;
@@ -148,8 +158,29 @@ export class LogWriter {
     return false;
   }
 
-  /** Writes placed batches, in order, and syncs when one of them asks for it. Rejects only with what cannot be retried. */
-  async write(placed: readonly PlacedBatch[]): Promise<void> {
+  /** Where placed batches go, all in one write, when it may be the journal that makes them durable; otherwise null. */
+  journalPart(placed: readonly PlacedBatch[]): JournalPart | null {
+    // What the journal holds is written again where it was before a crash: the file must be there, and nothing may lack before.
+    if (this.preallocate || this.dirty.size > 0 || this.namesDirty || placed.length === 0) return null;
+    const { segment, offset } = placed[0];
+    if (!segment.exists) return null;
+    let durable = false;
+    let bytes = 0;
+    for (const batch of placed) {
+      if (batch.segment !== segment) return null;
+      durable ||= batch.durable;
+      bytes += batch.bytes;
+    }
+    if (!durable || bytes > JOURNALED_BYTES_MAX) return null;
+    const buffers = placed.length === 1 ? placed[0].buffers : placed.flatMap((batch) => batch.buffers);
+    return { base: segment.base, offset, buffers, bytes };
+  }
+
+  /**
+   * Writes placed batches, in order, and syncs when one of them asks for it, unless `journaled` says that they are on stable
+   * storage in the journal. Rejects only with what cannot be retried.
+   */
+  async write(placed: readonly PlacedBatch[], journaled: Promise<boolean> | null): Promise<void> {
     let durable = false;
     for (let first = 0; first < placed.length; ) {
       const { segment, offset } = placed[first];
@@ -163,10 +194,24 @@ export class LogWriter {
         durable ||= placed[next].durable;
       }
       // Only the last write may carry the durability of all: bytes before it would be left out.
-      await this.writeRun(segment, offset, buffers, bytes, durable && next === placed.length);
+      const atOnce = durable && next === placed.length && journaled === null;
+      await this.writeRun(segment, offset, buffers, bytes, atOnce, journaled === null);
       first = next;
     }
-    if (durable) await this.sync();
+    if (journaled !== null && (await journaled)) this.vouch(placed[0].segment);
+    else if (durable) await this.sync();
+  }
+
+  /** Brings to stable storage what only the journal holds. Rejects when that failed. */
+  settle(): Promise<void> {
+    this.settling = this.settling.catch(() => {}).then(() => this.syncJournaled());
+    return this.settling;
+  }
+
+  /** What only the journal holds is not needed any more. */
+  async forsake(): Promise<void> {
+    this.journaled.clear();
+    await this.settling.catch(() => {});
   }
 
   /** Brings all that is written to stable storage. Rejects when that failed: then nobody knows what is. */
@@ -191,9 +236,10 @@ export class LogWriter {
   /** Marks an orderly end: everything before it is on stable storage, and nothing is behind it. */
   async seal(): Promise<void> {
     await this.sync();
+    await this.settle();
     if (this.tailOffset === 0) return;
     const placed = this.placeAs(SEAL, KIND_SEAL);
-    await this.write([placed]);
+    await this.write([placed], null);
     await this.sync();
     const end = placed.offset + placed.bytes;
     await this.env.handles.use(placed.segment.path, "write", (handle) => this.env.disk.truncate(handle, end));
@@ -212,8 +258,25 @@ export class LogWriter {
     const end = Math.min(position, this.writtenEnd);
     while (count + 1 < this.segments.length && this.segments[count + 1].base <= end) count++;
     const detached = this.segments.splice(0, count);
-    for (const segment of detached) this.dirty.delete(segment);
+    for (const segment of detached) {
+      this.dirty.delete(segment);
+      this.journaled.delete(segment);
+    }
     return detached;
+  }
+
+  /** The journal has all that was written: as good as synced, until the journal gives it back. */
+  private vouch(segment: Segment): void {
+    this.dirty.delete(segment);
+    if (this.segments.includes(segment)) this.journaled.add(segment);
+    this.durableEnd = this.writtenEnd;
+  }
+
+  private async syncJournaled(): Promise<void> {
+    for (const segment of [...this.journaled]) {
+      // Taken out first: what is written meanwhile enters it again. Trimmed meanwhile: must not be opened again.
+      if (this.journaled.delete(segment)) await this.datasync(segment);
+    }
   }
 
   private tail(): Segment {
@@ -261,12 +324,13 @@ export class LogWriter {
     buffers: readonly Uint8Array[],
     bytes: number,
     durable: boolean,
+    growsAhead: boolean,
   ): Promise<void> {
     const end = offset + bytes;
     let plain = !this.env.disk.durableWrites;
     await this.env.pressure.retry(async (failures) => {
       if (!segment.exists) await this.prepare(segment);
-      const growth = failures === 0 ? this.growthBytes(segment, end, bytes) : 0;
+      const growth = failures === 0 && growsAhead ? this.growthBytes(segment, end, bytes) : 0;
       const vectors = growth > 0 ? [...buffers, ZEROS.subarray(0, growth)] : buffers;
       // A durable write vouches only for its own bytes: everything before must be down already.
       const atOnce = durable && !plain && this.dirty.size === 0 && !this.namesDirty;
@@ -300,12 +364,16 @@ export class LogWriter {
   private async syncSegment(segment: Segment): Promise<void> {
     // Trimmed while another was synced: to open it again would bring its name back, with nothing behind it.
     if (!this.dirty.has(segment)) return;
+    await this.datasync(segment);
+    this.dirty.delete(segment);
+  }
+
+  private async datasync(segment: Segment): Promise<void> {
     try {
       await this.env.handles.use(segment.path, "write", (handle) => this.env.disk.datasync(handle));
     } catch (error) {
       throw new SyncError(segment.path, error);
     }
-    this.dirty.delete(segment);
     this.syncs++;
   }
 

@@ -4,7 +4,7 @@
  * so that consumers can go on settling, which is what makes room in the end.
  */
 import type { Clock, Timer } from "../../base/clock.ts";
-import { errorCode, isRetriable } from "./disk.ts";
+import { errorCode, isFull, isRetriable } from "./disk.ts";
 import type { SparePool } from "./spare-pool.ts";
 
 const BACKOFF_MS_MIN = 10;
@@ -54,8 +54,7 @@ export class Pressure {
       } catch (error) {
         if (!isRetriable(error) || (this.closing && failures > 2)) throw error;
         this.set(REASONS[errorCode(error)] ?? `the disk refuses writes (${errorCode(error)})`);
-        const full = errorCode(error) === "ENOSPC" || errorCode(error) === "EDQUOT";
-        if (full && (await this.spares.giveUp().catch(() => false))) continue;
+        if (isFull(error) && (await this.spares.giveUp().catch(() => false))) continue;
         await this.sleep(backoffMs);
         backoffMs = Math.min(backoffMs * 2, BACKOFF_MS_MAX);
       }

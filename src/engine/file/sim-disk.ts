@@ -107,7 +107,7 @@ export class SimDisk implements Disk {
   operations = 0;
   /** The process dies in the middle of the operation with this number. */
   killAt = Number.POSITIVE_INFINITY;
-  /** Returns the code with which an operation fails, or null. */
+  /** Returns the code with which an operation fails, or null. A write that fails may have come some of the way. */
   fault: (operation: SimOperation) => string | null = () => null;
   /** Resolves when `killAt` was reached. */
   readonly killed: Promise<void>;
@@ -402,7 +402,10 @@ export class SimDisk implements Disk {
       await new Promise(() => {});
     }
     const code = this.fault(operation);
-    if (code !== null) throw simError(code, operation);
+    if (code !== null) {
+      if (this.random() < 0.5) tear?.();
+      throw simError(code, operation);
+    }
     apply();
   }
 }
