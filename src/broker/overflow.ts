@@ -6,11 +6,15 @@ export class LengthLimit {
   private readonly bytes: number;
   /** The newest message is refused; else the oldest goes. */
   private readonly refusing: boolean;
+  /** As in RabbitMQ, whose queues of this type look at what is there, the others at what would be. */
+  private readonly soft: boolean;
   readonly set: boolean;
   readonly volatile: boolean;
   private readonly transientBytes: number;
 
-  private constructor({ lengthMax, lengthBytesMax, overflow, volatile, transientBytesMax }: QueueOptions) {
+  private constructor(options: QueueOptions) {
+    const { lengthMax, lengthBytesMax, overflow, volatile, transientBytesMax } = options;
+    this.soft = options.type === "quorum";
     this.volatile = volatile === true;
     this.transientBytes = transientBytesMax ?? -1;
     this.count = lengthMax ?? Number.POSITIVE_INFINITY;
@@ -38,9 +42,10 @@ export class LengthLimit {
     return unlimited && volatile !== true ? LengthLimit.unlimited : new LengthLimit(options);
   }
 
-  /** A queue that holds so much takes no more. */
-  refuses(count: number, bytes: number): boolean {
-    return this.refusing && (count >= this.count || bytes >= this.bytes);
+  /** A queue that holds so much does not take a message with a body of `bodyBytes`. */
+  refuses(count: number, bytes: number, bodyBytes: number): boolean {
+    if (!this.refusing) return false;
+    return count >= this.count || (this.soft ? bytes >= this.bytes : bytes + bodyBytes > this.bytes);
   }
 
   /** A queue that holds so much must let go of its oldest. */

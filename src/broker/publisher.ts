@@ -29,7 +29,8 @@ export interface Overflow {
 export interface PublishTarget extends MessageHolder {
   readonly name: string;
   readonly declaration: QueueDeclaration;
-  readonly accepts: boolean;
+  /** False when it refuses a message with a body of so many bytes. */
+  accepts(bodyBytes: number): boolean;
   readonly limited: boolean;
   readonly writeBehind: boolean;
   readonly synced: boolean;
@@ -90,7 +91,7 @@ export class Publisher {
   ): number {
     if (queues.length === 1) {
       const queue = queues[0] as PublishTarget;
-      if (queue.accepts) return this.toOne(queue, source, annotations, expirationMs, 0);
+      if (queue.accepts(source.bodyBytes)) return this.toOne(queue, source, annotations, expirationMs, 0);
       this.refuse(queue, source, annotations);
       return PUBLISH_REFUSED;
     }
@@ -98,14 +99,14 @@ export class Publisher {
       this.counters.unroutable++;
       return PUBLISH_DONE | PUBLISH_UNROUTED;
     }
-    let taking = queues;
-    if (queues.some((queue) => !queue.accepts)) {
-      taking = queues.filter((queue) => queue.accepts);
-      for (const queue of queues) if (!queue.accepts) this.refuse(queue, source, annotations);
+    const { bodyBytes } = source;
+    if (queues.some((queue) => !queue.accepts(bodyBytes))) {
+      const taking = queues.filter((queue) => queue.accepts(bodyBytes));
+      for (const queue of queues) if (!queue.accepts(bodyBytes)) this.refuse(queue, source, annotations);
       if (taking.length > 0) this.toMany(taking, source, annotations, expirationMs);
       return PUBLISH_REFUSED;
     }
-    return this.toMany(taking, source, annotations, expirationMs);
+    return this.toMany(queues, source, annotations, expirationMs);
   }
 
   /**
@@ -128,7 +129,7 @@ export class Publisher {
     };
     counters.published++;
     counters.publishedBytes += source.bodyBytes;
-    if (!queue.accepts) {
+    if (!queue.accepts(source.bodyBytes)) {
       this.refuse(queue, source, null);
       return PUBLISH_REFUSED;
     }

@@ -127,9 +127,8 @@ export class Queue implements QueueHandle, MessageHolder, Task, Holder {
 
   // --- in -----------------------------------------------------------------------------------------
 
-  /** False when the queue is at its limit and refuses the newest message. */
-  get accepts(): boolean {
-    return !this.limit.refuses(this.readyCount, this.readyBytes + this.pending.wantedBytes);
+  accepts(bodyBytes: number): boolean {
+    return !this.limit.refuses(this.readyCount, this.readyBytes + this.pending.wantedBytes, bodyBytes);
   }
 
   /** It has a maximum length. */

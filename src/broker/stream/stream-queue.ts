@@ -73,7 +73,7 @@ export class StreamQueue implements QueueHandle, PublishTarget, Task {
   // --- publishing -----------------------------------------------------------------------------
 
   /** Where storage has failed for one partition, it is not left to the keys whether a message is kept. */
-  get accepts(): boolean {
+  accepts(): boolean {
     return !this.deleted && !this.stream.failed;
   }
 

@@ -20,6 +20,7 @@ javac -nowarn -cp "$jars/*" -d "$classes" $here/Tools.java || exit 1
 
 # A broker of its own: it begins without topics, groups and rules, as Kafka did.
 ports=$(node dist/main.js config | awk '$1 ~ /-port$/ && $2 != "off" { print "--" $1, 0 }')
+: >"$log"
 # shellcheck disable=SC2086
 node dist/main.js serve --data-dir "$data" $ports --log-level warn >"$log" 2>&1 &
 broker=$!

@@ -177,4 +177,73 @@ export const edgeCases: Record<string, (t: Talk) => Promise<void>> = {
     await t.publish("", "$a", {}, "6");
     await t.count("$a");
   },
+  "lengths of nothing, and in bytes": async (t) => {
+    const reject = { "x-overflow": "reject-publish" };
+    for (const limit of [
+      { "x-max-length": 0 },
+      { "x-max-length": 0, ...reject },
+      { "x-max-length-bytes": 0 },
+      { "x-max-length-bytes": 5 },
+      { "x-max-length-bytes": 5, ...reject },
+      { "x-max-length-bytes": 5, "x-overflow": "reject-publish-dlx" },
+      { "x-max-length-bytes": 5, ...reject, "x-queue-type": "quorum" },
+    ]) {
+      await t.say("queue.declare", { queue: "$b" });
+      const target = { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": t.own("$b") };
+      await t.say("queue.declare", { queue: "$a", durable: true, arguments: { ...target, ...limit } });
+      await t.say("confirm.select");
+      for (const body of ["123456", "1234", "12", "", "1", "x"]) {
+        await t.publish("", "$a", {}, body);
+        await t.count("$a");
+      }
+      await t.count("$b");
+      for (const queue of ["$a", "$b"]) await t.say("queue.delete", { queue });
+    }
+  },
+  "no time to live, with a consumer and without": async (t) => {
+    await t.say("queue.declare", { queue: "$a", arguments: { "x-message-ttl": 0 } });
+    await t.publish("", "$a", {}, "gone");
+    await t.say("basic.get", { queue: "$a" });
+    await t.say("basic.consume", { queue: "$a", consumerTag: "c", noAck: true });
+    await t.publish("", "$a", {}, "seen");
+    await t.say("basic.cancel", { consumerTag: "c" });
+    await t.say("basic.qos", { prefetchCount: 1 });
+    await t.say("basic.consume", { queue: "$a", consumerTag: "d" });
+    for (const body of ["held", "none"]) await t.publish("", "$a", {}, body);
+    await t.say("basic.nack", { deliveryTag: 2, requeue: true });
+    await t.count("$a");
+  },
+  "purged, shortened and deleted under who holds": async (t) => {
+    await t.say("queue.declare", { queue: "$a", arguments: { "x-max-length": 3 } });
+    for (const body of "12345") await t.publish("", "$a", {}, body);
+    for (let i = 0; i < 2; i++) await t.say("basic.get", { queue: "$a" });
+    for (const body of "678") await t.publish("", "$a", {}, body);
+    await t.say("basic.nack", { deliveryTag: 2, multiple: true, requeue: true });
+    await t.count("$a");
+    await t.say("basic.get", { queue: "$a" });
+    await t.say("queue.purge", { queue: "$a" });
+    await t.say("basic.reject", { deliveryTag: 3, requeue: true });
+    await t.say("basic.get", { queue: "$a" });
+    await t.say("queue.delete", { queue: "$a" });
+    await t.say("basic.ack", { deliveryTag: 4 });
+  },
+  "alternates in a ring, and behind other exchanges": async (t) => {
+    for (const [exchange, other] of [
+      ["$x", "$y"],
+      ["$y", "$x"],
+    ] as const) {
+      const args = { "alternate-exchange": t.own(other) };
+      await t.say("exchange.declare", { exchange, type: "direct", arguments: args });
+    }
+    await t.publish("$x", "k", {}, "m", true);
+    await t.say("queue.declare", { queue: "$a" });
+    await t.say("queue.bind", { queue: "$a", exchange: "$y", routingKey: "k" });
+    await t.publish("$x", "k", {}, "m", true);
+    await t.say("exchange.declare", { exchange: "$z", type: "fanout" });
+    await t.say("exchange.bind", { destination: "$x", source: "$z" });
+    for (const key of ["q", "k"]) await t.publish("$z", key, {}, "m", true);
+    await t.count("$a");
+    await t.say("exchange.delete", { exchange: "$y" });
+    await t.publish("$x", "k", {}, "m", true);
+  },
 };

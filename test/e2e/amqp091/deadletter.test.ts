@@ -308,6 +308,17 @@ describe("length limits", () => {
     expect(await verdicts(channel, exchange, "", ["4"])).toEqual([true]);
   });
 
+  test("a limit in bytes refuses what would go beyond it, and what still fits is taken", async ({
+    client,
+  }) => {
+    const channel = await client.confirmChannel();
+    const args = { "x-overflow": "reject-publish", "x-max-length-bytes": 5 };
+    const full = await client.queue(channel, { arguments: args });
+    const bodies = ["123456", "1234", "12", "", "1", "x"];
+    expect(await verdicts(channel, "", full, bodies)).toEqual([false, true, false, true, true, false]);
+    expect(await drain(channel, full)).toEqual(["1234", "", "1"]);
+  });
+
   test("reject-publish-dlx also dead-letters what it refuses", async ({ client }) => {
     const args = { "x-overflow": "reject-publish-dlx" };
     const { channel, source, graveyard } = await withGraveyard(client, { maxLength: 1 }, args);
