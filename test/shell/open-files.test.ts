@@ -11,23 +11,28 @@ const OPEN_FILES_MAX = 100;
 /** The rest is for the log, and for all else that is not a connection. */
 const CONNECTIONS_MAX = 36;
 const dataDir = mkdtempSync(join(tmpdir(), "polymq-open-files-"));
-afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
+let broker: PolymqProcess | undefined;
+afterAll(async () => {
+  await broker?.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+});
 
 test.skipIf(process.platform !== "linux")(
   "more connections than files: what is too much is refused, who is connected goes on, and others can come later",
   async () => {
-    const broker = await PolymqProcess.start({ dataDir, openFilesMax: OPEN_FILES_MAX });
-    const client = new Client(broker.url);
+    const started = await PolymqProcess.start({ dataDir, openFilesMax: OPEN_FILES_MAX });
+    broker = started;
+    const client = new Client(started.url);
     const channel = await client.confirmChannel();
     const queue = await client.queue(channel, { durable: true });
     let refused = 0;
     const sockets: Socket[] = Array.from({ length: 2 * OPEN_FILES_MAX }, () =>
-      connect(Number(new URL(broker.url).port), "127.0.0.1")
+      connect(Number(new URL(started.url).port), "127.0.0.1")
         .on("error", () => {})
         .on("close", () => refused++),
     );
     await eventually(() => refused === 2 * OPEN_FILES_MAX - CONNECTIONS_MAX + 1);
-    expect(broker.output).toContain("connection refused: too many connections");
+    expect(started.output).toContain("connection refused: too many connections");
     // Enough for a new file of the log.
     const large = "x".repeat(1 << 20);
     for (let i = 0; i < 24; i++) {
@@ -35,12 +40,12 @@ test.skipIf(process.platform !== "linux")(
       await getOne(channel, queue);
     }
     for (const socket of sockets) socket.destroy();
-    const other = new Client(broker.url);
+    const other = new Client(started.url);
     await eventually(() => refused === sockets.length);
     await publishAll(await other.confirmChannel(), queue, ["later"], { persistent: true });
     await other.cleanUp();
     await client.cleanUp();
-    expect(await broker.stop()).toBe(0);
-    expect(broker.output).not.toContain("too many open files");
+    expect(await started.stop()).toBe(0);
+    expect(started.output).not.toContain("too many open files");
   },
 );
