@@ -170,13 +170,17 @@ function divide(members: readonly string[]) {
 
 /** Writes numbers until told to stop; each counts when it is acknowledged. */
 async function fill(broker: PolymqProcess, written: number[], over: () => boolean): Promise<void> {
-  while (!over()) {
+  // Not answered: it may be stored, so it is written again until that is known.
+  let open: number | null = null;
+  while (!over() || open !== null) {
     try {
       const peer = await RawKafka.open(kafkaOf(broker));
-      while (!over()) {
-        const partition = Math.floor(random() * PARTITIONS);
+      while (!over() || open !== null) {
+        const partition: number = open ?? Math.floor(random() * PARTITIONS);
         const number = written[partition] as number;
+        open = partition;
         await write(peer, TOPIC, partition, [`${number}`]);
+        open = null;
         written[partition] = number + 1;
         await pause(2);
       }

@@ -47,11 +47,14 @@ test.each(Object.entries(asked))(
     expect((await ask()).throttleTimeMs).toBe(0);
     await limit(0.05);
     let throttleMs = 0;
-    while (throttleMs === 0) throttleMs = (await ask()).throttleTimeMs;
-    const toldAt = performance.now();
+    let askedAt = 0;
+    while (throttleMs === 0) {
+      askedAt = performance.now();
+      throttleMs = (await ask()).throttleTimeMs;
+    }
     await ask();
-    // The broker's timers count whole milliseconds.
-    expect(performance.now() - toldAt).toBeGreaterThan(throttleMs - 5);
+    // From when it was asked: how late the answer is seen says nothing. Timers count whole milliseconds.
+    expect(performance.now() - askedAt).toBeGreaterThan(throttleMs - 5);
     await limit(null);
     while ((await ask()).throttleTimeMs > 0);
   },
