@@ -48,8 +48,13 @@ const BEHIND_BYTES_MAX = 64 << 20;
 const COMMITS_AT_ONCE = 32;
 /** From so many logs on that write little, one write to the journal costs less than one to the file of each. */
 const JOURNALED_LOGS_MIN = 4;
-/** How long a round waits for the next of those it expects, and in how many passes of the event loop at most. */
+/**
+ * How long a round waits for the next of those it expects, and how often the sockets are looked at meanwhile: a
+ * pass that has much to write takes longer than any pause of theirs.
+ */
 const LINGER_MS = 0.15;
+const LINGER_IDLE_PASSES = 4;
+/** Passes of the event loop that a round waits at most. */
 const LINGER_PASSES_MAX = 1000;
 
 export class CommitLoop {
@@ -132,6 +137,7 @@ export class CommitLoop {
   private async linger(): Promise<void> {
     let least = Number.POSITIVE_INFINITY;
     let sinceMs = 0;
+    let idlePasses = 0;
     for (let pass = 0; pass < LINGER_PASSES_MAX; pass++) {
       let absent = 0;
       for (const member of this.woken) absent += member.absent;
@@ -140,7 +146,8 @@ export class CommitLoop {
       if (absent < least) {
         least = absent;
         sinceMs = nowMs;
-      } else if (nowMs - sinceMs > LINGER_MS) return;
+        idlePasses = 0;
+      } else if (++idlePasses >= LINGER_IDLE_PASSES && nowMs - sinceMs > LINGER_MS) return;
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
