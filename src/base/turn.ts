@@ -1,3 +1,5 @@
+import { ShortList } from "./short-list.ts";
+
 /**
  * One pass at the end of an event-loop turn. Reading sockets only marks what has to be done; the
  * pass then moves messages (work) and writes each touched socket once (flush). Writing inside the
@@ -27,9 +29,14 @@ const TASKS_BETWEEN_LOOKS = 16;
 const FLUSH_BYTES_MAX = 256 * 1024;
 const FLUSHES_MAX = 32;
 
+/** In the place of a flush that has run. */
+const NOTHING: Flush = { scheduled: true, run: () => 0 };
+
 export class Turn {
   private work: Task[] = [];
-  private flushes: Flush[] = [];
+  private readonly flushes = new ShortList<Flush>();
+  /** Of these, the first that has not run. */
+  private nextFlush = 0;
   private spareWork: Task[] = [];
   private armed = false;
   private readonly pass = (): void => this.run();
@@ -80,20 +87,25 @@ export class Turn {
     }
     work.length = 0;
     this.spareWork = work;
-    if (this.flushes.length > 0) this.flushSome();
+    if (this.nextFlush < this.flushes.length) this.flushSome();
   }
 
   private flushSome(): void {
-    const flushes = this.flushes;
-    this.flushes = [];
-    let done = 0;
+    const { flushes } = this;
+    // What they bring about comes after those that wait already.
+    const end = Math.min(flushes.length, this.nextFlush + FLUSHES_MAX);
     let bytes = 0;
-    while (done < flushes.length && done < FLUSHES_MAX && bytes < FLUSH_BYTES_MAX) {
-      bytes += this.runOne(flushes[done++] as Flush) ?? 0;
+    while (this.nextFlush < end && bytes < FLUSH_BYTES_MAX) {
+      const flush = flushes.at(this.nextFlush);
+      flushes.put(this.nextFlush++, NOTHING);
+      bytes += this.runOne(flush) ?? 0;
     }
-    if (done === flushes.length) return;
-    this.flushes = flushes.slice(done).concat(this.flushes);
-    this.arm();
+    if (this.nextFlush < flushes.length) {
+      this.arm();
+      return;
+    }
+    this.nextFlush = 0;
+    flushes.truncate(0);
   }
 
   /** Returns how many tasks were run. */

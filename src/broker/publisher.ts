@@ -220,8 +220,9 @@ export class Publisher {
   private enter(slot: number, queues: readonly PublishTarget[]): void {
     const { table, journal } = this.messages;
     const head = this.head;
-    head.queueIds.length = 0;
-    for (const queue of queues) if (queue.logged) head.queueIds.push(queue.id);
+    let count = 0;
+    for (const queue of queues) if (queue.logged) head.queueIds[count++] = queue.id;
+    head.queueIds.length = count;
     head.enqueuedAt = table.enqueuedAt(slot);
     head.expiresAt = table.expiresAt(slot);
     head.flags =

@@ -22,6 +22,9 @@ class Chunk implements Receipt {
 
 type Part = Chunk | Uint8Array;
 
+/** Up to here a loop is faster than an object that stands for the bytes. */
+const LOOP_BYTES_MAX = 64;
+
 /** What is written alone: sinks leave the array to its owner. */
 const ONE: Uint8Array[] = [];
 
@@ -108,7 +111,8 @@ export class Outbox implements Flush {
       const part = Math.min(left, room);
       const target = this.reserve(part);
       if (source === this.bytes) this.bytes.copyWithin(target, at, at + part);
-      else this.bytes.set(source.subarray(at, at + part), target);
+      else if (part > LOOP_BYTES_MAX) this.bytes.set(source.subarray(at, at + part), target);
+      else for (let i = 0; i < part; i++) this.bytes[target + i] = source[at + i] as number;
       this.advance(part);
       at += part;
       left -= part;

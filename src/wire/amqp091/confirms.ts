@@ -1,3 +1,4 @@
+import { ShortList } from "../../base/short-list.ts";
 import { PUBLISH_APART, PUBLISH_DONE, PUBLISH_PENDING } from "../../broker/index.ts";
 
 /** Where a channel's confirms go: tags up to and including `tag`, or `tag` alone. */
@@ -25,11 +26,11 @@ export class Confirms {
   private doneTag = 0;
   /** Runs of this chunk whose batch is not known yet. */
   private unassignedRuns = 0;
-  private readonly batches: number[] = [];
-  private readonly tags: number[] = [];
-  private readonly aparts: boolean[] = [];
+  private readonly batches = new ShortList<number>();
+  private readonly tags = new ShortList<number>();
+  private readonly aparts = new ShortList<boolean>();
   /** How many tags below each run's, and above the one before it, were refused. */
-  private readonly refusals: number[] = [];
+  private readonly refusals = new ShortList<number>();
   /** Refused below `doneTag` and not told of yet, and above every run. */
   private refusedDone = 0;
   private refusedLately = 0;
@@ -64,24 +65,24 @@ export class Confirms {
   /** The batch that everything recorded so far belongs to at the latest. */
   assign(batch: number): void {
     const { batches } = this;
-    for (let at = batches.length - this.unassignedRuns; at < batches.length; at++) batches[at] = batch;
+    for (let at = batches.length - this.unassignedRuns; at < batches.length; at++) batches.put(at, batch);
     this.unassignedRuns = 0;
   }
 
   /** `lost`: what streams were to keep of this batch they do not. */
   committed(batch: number, lost: boolean): void {
     let count = 0;
-    while (count < this.batches.length && (this.batches[count] as number) <= batch) {
-      const tag = this.tags[count] as number;
-      if (lost && this.aparts[count] === true && this.batches[count] === batch) this.lose(tag);
-      else this.done(tag, this.refusals[count] as number);
+    while (count < this.batches.length && this.batches.at(count) <= batch) {
+      const tag = this.tags.at(count);
+      if (lost && this.aparts.at(count) && this.batches.at(count) === batch) this.lose(tag);
+      else this.done(tag, this.refusals.at(count));
       count++;
     }
     if (count === 0) return;
-    this.batches.splice(0, count);
-    this.tags.splice(0, count);
-    this.aparts.splice(0, count);
-    this.refusals.splice(0, count);
+    this.batches.removeFirst(count);
+    this.tags.removeFirst(count);
+    this.aparts.removeFirst(count);
+    this.refusals.removeFirst(count);
     this.flush();
   }
 
@@ -110,14 +111,14 @@ export class Confirms {
   /** Done, as soon as what was published before it is. */
   private follow(tag: number): void {
     const last = this.tags.length - 1;
-    this.enter(tag, false, this.batches[last] as number);
+    this.enter(tag, false, this.batches.at(last));
   }
 
   private enter(tag: number, apart: boolean, batch: number): void {
     const last = this.tags.length - 1;
-    if (last >= 0 && this.batches[last] === batch && this.aparts[last] === apart) {
-      this.tags[last] = tag;
-      this.refusals[last] = (this.refusals[last] as number) + this.takeRefused();
+    if (last >= 0 && this.batches.at(last) === batch && this.aparts.at(last) === apart) {
+      this.tags.put(last, tag);
+      this.refusals.put(last, this.refusals.at(last) + this.takeRefused());
       return;
     }
     this.batches.push(batch);

@@ -1,4 +1,5 @@
 import { BrokerError } from "../../base/errors.ts";
+import { ShortList } from "../../base/short-list.ts";
 import type { CommitWaiter, Principal, Session } from "../../broker/index.ts";
 import { readU32 } from "../../message/record.ts";
 import type { Table } from "../../message/values.ts";
@@ -96,10 +97,10 @@ export class OpenConnection implements Link, CommitWaiter {
   private lastChannel: Channel | undefined;
   private publisher: Publisher | null = null;
   /** Publishes that wait for a batch: which, and how many bytes. */
-  private pendingBatches: number[] = [];
-  private pendingSizes: number[] = [];
+  private readonly pendingBatches = new ShortList<number>();
+  private readonly pendingSizes = new ShortList<number>();
   private pendingBytes = 0;
-  private confirming: Channel[] = [];
+  private readonly confirming = new ShortList<Channel>();
   private heldForCommit = false;
   private heldForAlarm = false;
   private heldForOutput = false;
@@ -449,11 +450,10 @@ export class OpenConnection implements Link, CommitWaiter {
   private finishChunk(publisher: Publisher): void {
     const { touched } = publisher;
     let waits = publisher.pendingBytes > 0;
-    for (let i = 0; !waits && i < touched.length; i++)
-      waits = (touched[i] as Channel).confirms?.unassigned === true;
+    for (let i = 0; !waits && i < touched.length; i++) waits = touched.at(i).confirms?.unassigned === true;
     const batch = waits && this.live ? this.session.whenCommitted(this) : 0;
     for (let i = 0; i < touched.length; i++) {
-      const channel = touched[i] as Channel;
+      const channel = touched.at(i);
       channel.touched = false;
       const confirms = channel.confirms;
       if (confirms === null) continue;
@@ -461,7 +461,7 @@ export class OpenConnection implements Link, CommitWaiter {
       confirms.assign(batch);
       confirms.flush();
     }
-    touched.length = 0;
+    touched.truncate(0);
     if (publisher.pendingBytes > 0) {
       this.pendingBatches.push(batch);
       this.pendingSizes.push(publisher.pendingBytes);
@@ -485,19 +485,19 @@ export class OpenConnection implements Link, CommitWaiter {
 
   committed(batch: number, lost: boolean): void {
     let count = 0;
-    while (count < this.pendingBatches.length && (this.pendingBatches[count] as number) <= batch) {
-      this.pendingBytes -= this.pendingSizes[count] as number;
+    while (count < this.pendingBatches.length && this.pendingBatches.at(count) <= batch) {
+      this.pendingBytes -= this.pendingSizes.at(count);
       count++;
     }
-    this.pendingBatches.splice(0, count);
-    this.pendingSizes.splice(0, count);
+    this.pendingBatches.removeFirst(count);
+    this.pendingSizes.removeFirst(count);
     let kept = 0;
     for (let i = 0; i < this.confirming.length; i++) {
-      const channel = this.confirming[i] as Channel;
+      const channel = this.confirming.at(i);
       channel.confirms?.committed(batch, lost);
-      if (channel.confirms?.waiting === true) this.confirming[kept++] = channel;
+      if (channel.confirms?.waiting === true) this.confirming.put(kept++, channel);
     }
-    this.confirming.length = kept;
+    this.confirming.truncate(kept);
     if (this.heldForCommit && this.pendingBytes <= this.context.limits.publishPendingBytesMax / 2) {
       this.heldForCommit = false;
       this.transport.resumeReading();

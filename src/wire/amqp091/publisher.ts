@@ -1,4 +1,5 @@
 import { copyBytes } from "../../base/copy-bytes.ts";
+import { ShortList } from "../../base/short-list.ts";
 import { PUBLISH_PENDING, PUBLISH_UNROUTED } from "../../broker/index.ts";
 import { readU32 } from "../../message/record.ts";
 import { Assembly, tooLarge } from "./assembly.ts";
@@ -44,7 +45,7 @@ export class Publisher {
   /** Bytes handed over in this chunk that are not durable yet. */
   pendingBytes = 0;
   /** Channels with confirms to see to at the end of the chunk. */
-  readonly touched: Channel[] = [];
+  readonly touched = new ShortList<Channel>();
   /** Something was published in this chunk. */
   published = false;
   /** Where the message ends that was looked at last, also when it was refused. */
