@@ -6,6 +6,7 @@ import { generate as generateAmqp, sleep } from "../generator.mjs";
 import { toMiB } from "../measure.mjs";
 import { sampleTree, watchRss } from "../process-tree.mjs";
 import { compileWiregen } from "./generator.mjs";
+import { librdkafkaPerformance } from "./librdkafka.mjs";
 import { idleRow, retainedRow } from "./mqtt-scale.mjs";
 import { kafkaClasspath } from "./peers.mjs";
 
@@ -89,6 +90,30 @@ function javaProduce(body, partitions) {
       const args = [...sizes, "--throughput", "-1", "--producer-props", ...properties];
       const out = await java("ProducerPerformance", args, 300).finally(() => rss.stop());
       return { ...producerFigures(out), rssMiB: toMiB(rss.stop()) };
+    },
+  };
+}
+
+/** librdkafka's own performance tool, with the same batches: what users of the clients built on it get. */
+function librdkafkaProduce(body, partitions) {
+  return {
+    name: `kafka-librdkafka-${label(body)}-${partitions}`,
+    peers: ["Kafka"],
+    figure: { name: "produced", unit: "records/s" },
+    wanted: { ratio: 1, osRatio: 1.5 },
+    async run(broker, { seconds }) {
+      const topic = await freshTopic(broker, partitions);
+      const records = (body >= 1024 ? 300_000 : 2_000_000) * seconds;
+      const where = ["-P", "-q", "-b", `127.0.0.1:${broker.ports.kafka}`, "-t", topic, "-a", "-1"];
+      const what = ["-s", String(body), "-c", String(records)];
+      const batches = ["-X", "batch.size=65536", "-X", "linger.ms=5"];
+      const rss = watchRss(broker.pid);
+      const out = await execute(librdkafkaPerformance(), [...where, ...what, ...batches], 300).finally(() =>
+        rss.stop(),
+      );
+      const match = / (\d+) delivered \(.*?, 0 failed\) in \d+ms: (\d+) msgs\/s/.exec(out);
+      if (Number(match?.[1]) !== records) throw new Error(`not all delivered: ${out.slice(-200)}`);
+      return { produced: Number(match[2]), rssMiB: toMiB(rss.stop()) };
     },
   };
 }
@@ -268,6 +293,7 @@ const pairs = (n, body, ...more) => ["--publishers", n, "--subscribers", n, "--b
 
 export const ROWS = [
   ...[100, 1024].flatMap((body) => [1, 6, 100].map((partitions) => javaProduce(body, partitions))),
+  ...[100, 1024].flatMap((body) => [1, 6, 100].map((partitions) => librdkafkaProduce(body, partitions))),
   rawProduce(100, 65536, 1, 1),
   rawProduce(100, 65536, 4, 6),
   rawProduce(100, 16384, 10, 100),

@@ -10,14 +10,12 @@ import {
 import { type Call, defineHandler, LATER, NO_ANSWER, type Outcome } from "../api.ts";
 import type { Request, Response } from "../codec/api.ts";
 import type { ByteRange } from "../codec/reader.ts";
-import { brokerConfigs } from "../configs/broker-configs.ts";
 import { CODES, type CodeName } from "../errors.ts";
 import { convertUp } from "../legacy/up.ts";
 import { additionOf, meantTopic } from "../produce-addition.ts";
 import { backlogOf, holdForAlarm } from "../producers.ts";
 import { type Appendable, findWritable } from "../queue-topic.ts";
 import { throttleOf } from "../quotas/throttle.ts";
-import { lacksReplicas } from "../replicas.ts";
 import { produce } from "../schemas/produce.ts";
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -26,7 +24,6 @@ type TopicAnswer = NonNullable<Answer["responses"]>[number];
 type PartitionAnswer = NonNullable<TopicAnswer["partitionResponses"]>[number];
 
 const ACKS_ALL = -1;
-const ONE_REPLICA = "there is one replica, which is less than min.insync.replicas";
 const ZSTD = 4;
 /** KIP-110: the first version whose clients know zstd. */
 const FIRST_WITH_ZSTD = 7;
@@ -133,10 +130,9 @@ class ProduceWork implements OffsetWaiter {
     this.call = call;
   }
 
-  append({ topicData, acks }: Request<typeof produce>): Answer {
+  append({ topicData }: Request<typeof produce>): Answer {
     const responses: TopicAnswer[] = [];
-    const { peer, version, node } = this.call;
-    const inSyncMin = brokerConfigs(node).inSyncReplicasMin;
+    const { peer, version } = this.call;
     for (const topic of topicData) {
       const { name, topicId } = topic;
       const meant = meantTopic(peer, version, topic);
@@ -144,8 +140,6 @@ class ProduceWork implements OffsetWaiter {
       for (const { index, records } of topic.partitionData) {
         const found = meant === null ? CODES.UNKNOWN_TOPIC_ID : findWritable(peer, meant, index);
         if (typeof found === "number") partitionResponses.push({ index, errorCode: found, baseOffset: -1 });
-        else if (acks === ACKS_ALL && lacksReplicas(found.stream, inSyncMin))
-          partitionResponses.push(refused(index, "NOT_ENOUGH_REPLICAS", ONE_REPLICA));
         else partitionResponses.push(this.appendTo(found, index, records));
       }
       responses.push({ name, topicId, partitionResponses });

@@ -87,10 +87,6 @@ export class BrokerConfigs {
     return this.current("delete.topic.enable") === "true";
   }
 
-  get inSyncReplicasMin(): number {
-    return Number(this.current(MIN_IN_SYNC));
-  }
-
   get partitionsDefault(): number {
     return Number(this.current("num.partitions"));
   }

@@ -134,7 +134,7 @@ const compression: ValueKind<string> = {
 
 const durability = oneOf("fsync", "os", "memory");
 
-/** See `lacksReplicas`. */
+/** As in Kafka since 4.0, no more are waited for than a topic has: one. */
 export const MIN_IN_SYNC = "min.insync.replicas";
 
 const TOPIC_CONFIGS: readonly TopicConfig[] = [
