@@ -5,6 +5,9 @@ import { MalformedRecords, RecordCursor, type RecordHeader } from "./record-curs
 import { recordsFit } from "./record-walk.ts";
 import { RecordWriter } from "./record-writer.ts";
 
+/** More of them in a longer run. */
+const RUNS = Number(process.env.POLYMQ_FUZZ_RUNS ?? 2000);
+
 const bytes = fc.option(fc.uint8Array({ maxLength: 200 }));
 const record = fc.record({
   timestampMs: fc.integer({ min: 0, max: 4e12 }),
@@ -64,7 +67,7 @@ it("takes nothing that cannot be read", () => {
       batch[place] = byte;
       if (recordsFit(batch, 0, batch.length)) expect(readable(batch)).toBe(true);
     }),
-    { numRuns: 2000 },
+    { numRuns: RUNS },
   );
 });
 
@@ -73,6 +76,8 @@ test.each([
   ["a negative length", [9, 1, 2, 3]],
   ["a length of 0", [0]],
   ["a length that never ends", [255, 255, 255, 255, 255, 255]],
+  ["a key whose length never ends", [30, 0, 0, 0, 128, 128, 128, 128, 128, 1, 1, 0, 0, 0, 0, 0]],
+  ["a time that never ends", [30, 0, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 0, 1, 1, 0]],
   ["a key behind the end", [16, 0, 0, 0, 100, 1, 1, 0, 0]],
   ["many headers that are not there", [14, 0, 0, 0, 1, 1, 254, 255, 255, 255, 15]],
   ["a header without a name", [16, 0, 0, 0, 1, 1, 2, 1, 1]],

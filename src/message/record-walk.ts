@@ -55,7 +55,11 @@ function varint(bytes: Uint8Array, start: number): number {
   if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1);
   let value = byte & 0x7f;
   for (let shift = 7; byte >= 0x80; shift += 7) {
-    if (shift > 28) return -1;
+    if (shift > 28) {
+      // Not a null: one that never ends.
+      varintEnd = Number.POSITIVE_INFINITY;
+      return -1;
+    }
     byte = bytes[varintEnd++] as number;
     value |= (byte & 0x7f) << shift;
   }
@@ -64,6 +68,6 @@ function varint(bytes: Uint8Array, start: number): number {
 
 function afterVarlong(bytes: Uint8Array, start: number): number {
   let at = start;
-  for (let left = 10; left > 0 && (bytes[at++] as number) >= 0x80; left--);
-  return at;
+  for (let left = 10; left > 0; left--) if ((bytes[at++] as number) < 0x80) return at;
+  return Number.POSITIVE_INFINITY;
 }
