@@ -241,7 +241,12 @@ describe.each([true, false])("members of a classic group (eager: %s)", (eager) =
     expect([a.generation, b.generation]).toEqual([a.generation, a.generation]);
     expect(a.generation).toBe(generation + 1);
     const leader = a.leads ? a : b;
-    expect(leader.sync([[a, [0, 1, 2]], [b, [3, 4, 5]]])).toBeNull(); // biome-ignore format: one line
+    expect(
+      leader.sync([
+        [a, [0, 1, 2]],
+        [b, [3, 4, 5]],
+      ]),
+    ).toBeNull();
     expect([a.beat(), b.beat()]).toEqual([null, null]);
   });
 

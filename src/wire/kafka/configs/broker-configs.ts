@@ -54,7 +54,7 @@ const DYNAMIC: readonly DynamicConfig[] = [
     name: MIN_IN_SYNC,
     kind: int(1),
     documentation:
-      "Replicas that must have a record before acks=all is answered, where a topic does not say.",
+      "Replicas that must have a record before acks=all is answered, where a topic does not say; no more than it has: one.",
     usual: "1",
     initial: () => "1",
   },

@@ -214,7 +214,7 @@ const TOPIC_CONFIGS: readonly TopicConfig[] = [
     name: MIN_IN_SYNC,
     broker: MIN_IN_SYNC,
     usual: "1",
-    doc: "Replicas that must have a record before acks=all is answered. There is one: with more it is refused.",
+    doc: "Replicas that must have a record before acks=all is answered, and no more than the topic has: one.",
   }),
   acting("durability", durability, {
     name: "polymq.durability",
