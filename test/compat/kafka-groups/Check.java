@@ -112,11 +112,22 @@ public class Check {
   }
 
   static void until(String what, BooleanSupplier holds) throws Exception {
+    until(what, holds, () -> "");
+  }
+
+  static void until(String what, BooleanSupplier holds, Callable<String> instead) throws Exception {
     long end = System.currentTimeMillis() + 30_000;
     while (!holds.getAsBoolean()) {
-      if (System.currentTimeMillis() > end) throw new AssertionError("never: " + what);
+      if (System.currentTimeMillis() > end) throw new AssertionError("never: " + what + "; " + instead.call());
       Thread.sleep(10);
     }
+  }
+
+  /** What the members hold, and what the broker says that they should. */
+  static String seen(String topic, Member[] members) throws Exception {
+    StringBuilder text = new StringBuilder();
+    for (Member member : members) text.append(member.assigned).append(member.error == null ? " " : member.error + " ");
+    return text.append(admin.describeConsumerGroups(List.of(topic)).all().get().get(topic)).toString();
   }
 
   static void divides(String name, Object... settings) throws Exception {
@@ -226,7 +237,7 @@ public class Check {
         members[i] = one.apply(protocol);
         if (i == 0) until("the fourth has some", () -> members[0].assigned.size() > 0);
         before.close();
-        until("each has two, " + (i + 1) + " as " + protocol, even);
+        until("each has two, " + (i + 1) + " as " + protocol, even, () -> seen(topic, members));
       }
       var kind = admin.describeConsumerGroups(List.of(topic)).all().get().get(topic);
       same(kind.type().toString().toLowerCase(), protocol);
