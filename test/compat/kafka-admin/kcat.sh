@@ -12,15 +12,15 @@ login() { echo -X security.protocol=SASL_PLAINTEXT -X "sasl.mechanisms=$1" -X sa
 
 for mechanism in PLAIN SCRAM-SHA-256 SCRAM-SHA-512; do
   # shellcheck disable=SC2046
-  printf 'by %s\n' $mechanism | timeout 20 "$kcat" -b "$address" $(login $mechanism guest) -P -t "$topic" -p 0 2>&1
+  printf 'by %s\n' $mechanism | timeout 60 "$kcat" -b "$address" $(login $mechanism guest) -P -t "$topic" -p 0 2>&1
   # shellcheck disable=SC2046
-  found=$(timeout 20 "$kcat" -b "$address" $(login $mechanism guest) -C -t "$topic" -o beginning -e -q 2>&1)
+  found=$(timeout 60 "$kcat" -b "$address" $(login $mechanism guest) -C -t "$topic" -o beginning -e -q 2>&1)
   check "writes and reads with $mechanism" "by $mechanism" "$found"
   # shellcheck disable=SC2046
-  found=$(timeout 20 "$kcat" -b "$address" $(login $mechanism wrong) -L -m 5 2>&1)
+  found=$(timeout 60 "$kcat" -b "$address" $(login $mechanism wrong) -L -m 20 2>&1)
   check "is refused with $mechanism and a wrong password" "Authentication failed" "$found"
 done
-found=$(timeout 20 "$kcat" -b "$address" -C -t "$topic" -o beginning -e -q 2>&1)
+found=$(timeout 60 "$kcat" -b "$address" -C -t "$topic" -o beginning -e -q 2>&1)
 check "reads without a login on this machine" "by SCRAM-SHA-512" "$found"
-found=$(timeout 20 "$kcat" -b "$address" -L 2>&1)
+found=$(timeout 60 "$kcat" -b "$address" -L 2>&1)
 check "lists topics" "$topic" "$found"

@@ -99,6 +99,9 @@ public class WordCount {
     report("killed twice while it counted", kills == 2);
     report("every count is right: " + seen + " of " + expected, seen.equals(expected));
     report("no count came twice or went back", contiguous);
+    if (kills == 2 && seen.equals(expected) && contiguous) return;
+    List<String> log = Files.readAllLines(new File(state, "log").toPath());
+    for (String line : log.subList(Math.max(0, log.size() - 8), log.size())) System.out.println("# " + line);
   }
 
   static Map<String, Long> feed(String server, String run) {

@@ -86,6 +86,8 @@ public final class Tools {
         Properties settings = new Properties();
         settings.putAll(Map.of("bootstrap.servers", address, "client.id", words[1], "group.id", words[2],
             "auto.offset.reset", "earliest", "key.deserializer", StringDeserializer.class, "value.deserializer", StringDeserializer.class));
+        // It commits when it stops: not in between, while the tools look.
+        settings.put("auto.commit.interval.ms", "3600000");
         for (int i = 4; i < words.length; i++) settings.put(words[i].split("=")[0], words[i].split("=")[1]);
         KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings);
         CountDownLatch assigned = new CountDownLatch(1);
@@ -105,12 +107,12 @@ public final class Tools {
             join(thread);
         });
         thread.start();
-        if (!assigned.await(20, TimeUnit.SECONDS)) System.out.println("no assignment");
+        if (!assigned.await(60, TimeUnit.SECONDS)) System.out.println("no assignment");
     }
 
     private static void join(Thread thread) {
         try {
-            thread.join(20_000);
+            thread.join(90_000);
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
         }
