@@ -77,7 +77,7 @@ def rest(method, path, body=None):
         return json.loads(answer.read() or "null")
 
 
-def wait(what, condition, seconds=90):
+def wait(what, condition, seconds=200):
     end = time.time() + seconds
     while time.time() < end:
         try:

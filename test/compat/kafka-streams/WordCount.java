@@ -75,7 +75,7 @@ public class WordCount {
     p.put("isolation.level", "read_committed");
     p.put("auto.offset.reset", "earliest");
     p.put("group.id", "reader-" + run);
-    long end = System.currentTimeMillis() + 150_000;
+    long end = System.currentTimeMillis() + 400_000;
     try (KafkaConsumer<String, Long> consumer = new KafkaConsumer<>(p, new StringDeserializer(), new LongDeserializer())) {
       consumer.subscribe(List.of("counts-" + run));
       while (!seen.equals(expected) && System.currentTimeMillis() < end) {

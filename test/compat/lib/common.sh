@@ -4,8 +4,8 @@ mkdir -p "$COMPAT_DIR"
 
 # What only fetches software asks again: that a registry hiccups says nothing about the broker. Where a tool cannot by
 # itself, or not for every kind of error, again() does.
-export PIP_RETRIES=5 PIP_DEFAULT_TIMEOUT=30 PIP_DISABLE_PIP_VERSION_CHECK=1
-export npm_config_fetch_retries=5
+export PIP_RETRIES=${PIP_RETRIES:-5} PIP_DEFAULT_TIMEOUT=${PIP_DEFAULT_TIMEOUT:-30}
+export npm_config_fetch_retries=${npm_config_fetch_retries:-5}
 MAVEN_OPTS="${MAVEN_OPTS:-} -Dmaven.wagon.http.retryHandler.count=5 -Daether.connector.http.retryHandler.count=5"
 export MAVEN_OPTS
 APT=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=120)
