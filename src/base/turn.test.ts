@@ -86,3 +86,28 @@ it("flushes so many bytes, and so many connections, before it lets sockets be re
   while (perPass.length < 6) await pass();
   expect(perPass).toEqual([2, 32, 9, 0, 0, 0]);
 });
+
+it("keeps no trace of what it has written, though there is always more to write", async () => {
+  const turn = new Turn();
+  let ran = 0;
+  let going = true;
+  const always: Flush[] = Array.from({ length: 100 }, () =>
+    flush(() => {
+      ran++;
+    }),
+  );
+  for (const one of always) turn.last(one);
+  while (ran < 10_000) {
+    await new Promise(setImmediate);
+    for (const one of always) turn.last(one);
+  }
+  const { items } = (turn as unknown as { flushes: { items: Flush[] } }).flushes;
+  expect(items.length).toBeLessThanOrEqual(400);
+  const last = flush(() => {
+    going = false;
+  });
+  turn.last(last);
+  while (going) await new Promise(setImmediate);
+  await pass();
+  expect(items).not.toContain(last);
+});

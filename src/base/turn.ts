@@ -100,12 +100,21 @@ export class Turn {
       flushes.put(this.nextFlush++, NOTHING);
       bytes += this.runOne(flush) ?? 0;
     }
-    if (this.nextFlush < flushes.length) {
-      this.arm();
-      return;
+    if (this.nextFlush < flushes.length) this.arm();
+    this.forgetFlushed();
+  }
+
+  /** Where there is always more to write, the list would grow for ever; who waits moves at most once for each that has run. */
+  private forgetFlushed(): void {
+    const { flushes, nextFlush } = this;
+    const left = flushes.length - nextFlush;
+    if (left > nextFlush) return;
+    for (let i = 0; i < left; i++) {
+      flushes.put(i, flushes.at(nextFlush + i));
+      flushes.put(nextFlush + i, NOTHING);
     }
+    flushes.truncate(left);
     this.nextFlush = 0;
-    flushes.truncate(0);
   }
 
   /** Returns how many tasks were run. */

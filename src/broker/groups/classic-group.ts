@@ -5,6 +5,7 @@ import {
   electProtocol,
   type JoinDone,
   NOTHING,
+  rebalanceTimeoutMsOf,
   refusedJoin,
   refusedSync,
   type SyncDone,
@@ -319,10 +320,10 @@ export class ClassicGroup {
     this.state = "preparing";
     if (this.opening) {
       this.newcomers = false;
-      this.openingLeftMs = Math.max(this.rebalanceTimeoutMs() - settings.initialDelayMs, 0);
+      this.openingLeftMs = Math.max(rebalanceTimeoutMsOf(this.members) - settings.initialDelayMs, 0);
       deadlines.set(this.phase, settings.initialDelayMs);
     } else {
-      deadlines.set(this.phase, this.rebalanceTimeoutMs());
+      deadlines.set(this.phase, rebalanceTimeoutMsOf(this.members));
       this.completeIfAllJoined();
     }
   }
@@ -354,7 +355,7 @@ export class ClassicGroup {
       if (member.join === null && member.instanceId === null) this.drop(member);
     }
     if (this.members.size > 0 && !this.electLeader()) {
-      deadlines.set(this.phase, this.rebalanceTimeoutMs());
+      deadlines.set(this.phase, rebalanceTimeoutMsOf(this.members));
       return;
     }
     this.opening = false;
@@ -366,7 +367,7 @@ export class ClassicGroup {
     }
     this.protocol = electProtocol(this.members.values());
     this.state = "completing";
-    deadlines.set(this.phase, this.rebalanceTimeoutMs());
+    deadlines.set(this.phase, rebalanceTimeoutMsOf(this.members));
     for (const member of this.members.values()) {
       if (member.join === null) continue;
       member.fresh = false;
@@ -395,14 +396,6 @@ export class ClassicGroup {
     return false;
   }
 
-  private rebalanceTimeoutMs(): number {
-    let longest = 0;
-    for (const { rebalanceTimeoutMs } of this.members.values()) {
-      longest = Math.max(longest, rebalanceTimeoutMs);
-    }
-    return longest;
-  }
-
   // --- shares ---------------------------------------------------------------------------------
 
   sync(request: SyncRequest, done: SyncDone): void {
@@ -411,7 +404,7 @@ export class ClassicGroup {
       done(refusedSync(member));
       return;
     }
-    const refusal = this.syncRefusal(request);
+    const refusal = this.syncRefusal(member, request);
     if (refusal !== null) {
       done(refusedSync(refusal));
       return;
@@ -438,10 +431,16 @@ export class ClassicGroup {
     });
   }
 
-  private syncRefusal({ generation, protocolType, protocol }: SyncRequest): GroupRefusal | null {
+  private syncRefusal(
+    { formerGeneration }: ClassicMember,
+    { generation, protocolType, protocol }: SyncRequest,
+  ): GroupRefusal | null {
+    // Who joined the group that was in this one's place, and asks this one for its share, has to join here.
+    if (this.state === "preparing" && generation === formerGeneration) return "rebalancing";
     if (generation !== this.generation) return "generation-stale";
     if (protocolType !== null && protocolType !== this.protocolType) return "protocols-inconsistent";
-    if (protocol !== null && protocol !== this.protocol) return "protocols-inconsistent";
+    // Until the members have voted there is no protocol to differ from.
+    if (protocol !== null && protocol !== (this.protocol ?? protocol)) return "protocols-inconsistent";
     if (this.state === "preparing") return "rebalancing";
     return null;
   }

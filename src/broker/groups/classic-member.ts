@@ -122,6 +122,13 @@ export function electProtocol(members: Iterable<ClassicMember>): string | null {
   return best;
 }
 
+/** As long as the most patient of them allows for joining. */
+export function rebalanceTimeoutMsOf(members: ReadonlyMap<string, ClassicMember>): number {
+  let longest = 0;
+  for (const { rebalanceTimeoutMs } of members.values()) longest = Math.max(longest, rebalanceTimeoutMs);
+  return longest;
+}
+
 export function refusedJoin(refusal: GroupRefusal, memberId: string): JoinResult {
   return {
     refusal,

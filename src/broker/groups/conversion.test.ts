@@ -292,6 +292,23 @@ test("who waits for a generation is told to join again", () => {
   expect(late.join().answer).toMatchObject({ refusal: null });
 });
 
+test("who has joined one kind of group and asks the other for its share is told to join again", () => {
+  const [a, b, late] = [new Classic(), new Modern("b"), new Classic()];
+  b.send();
+  expect(late.join().answer).toMatchObject({ refusal: null, protocol: "range" });
+  b.leave();
+  expect([kind(), late.sync()]).toEqual(["classic", "rebalancing"]);
+  expect(late.join().sync([[late, [0, 1, 2, 3, 4, 5]]])).toBeNull();
+  // The group agreed on another protocol than the first of this one's.
+  a.join({
+    protocols: ["other", "range"].map((name) => ({ name, metadata: Uint8Array.of(1), streams: ["s"] })),
+  });
+  late.join();
+  expect(a.answer).toMatchObject({ refusal: null, protocol: "range" });
+  new Modern("c").send();
+  expect(a.sync()).toBe("rebalancing");
+});
+
 describe("a classic group stays what it is", () => {
   test("where what its members have cannot be read", () => {
     const a = new Classic();

@@ -153,11 +153,14 @@ export class Guests {
   ): GroupRefusal | null {
     const { guest } = member.spec;
     if (generation !== member.epoch) return "generation-stale";
+    // Before its protocol is looked at: it may have joined while the members still voted for one.
+    if (member.epoch < this.group.epoch && member.phase !== "revoking") {
+      this.expectJoin(member);
+      return "rebalancing";
+    }
     if (protocolType !== null && protocolType !== guest.protocolType) return "protocols-inconsistent";
     if (protocol !== null && protocol !== guest.protocols[0]?.name) return "protocols-inconsistent";
-    if (member.epoch >= this.group.epoch || member.phase === "revoking") return null;
-    this.expectJoin(member);
-    return "rebalancing";
+    return null;
   }
 
   heartbeat(claim: MemberClaim): GroupRefusal | null {

@@ -386,6 +386,43 @@ describe("a failing disk", () => {
   });
 });
 
+/** Tells of a directory's sync only when it is told to, as if that took long. */
+class SlowNamesDisk extends SimDisk {
+  slow = "";
+  waiting: (() => void)[] = [];
+
+  override async syncDirectory(directory: string): Promise<void> {
+    await super.syncDirectory(directory);
+    if (directory === this.slow) await new Promise<void>((resolve) => this.waiting.push(resolve));
+  }
+}
+
+describe("a directory that takes long to sync", () => {
+  it("does not vouch for a file that was made meanwhile", async () => {
+    const disk = new SlowNamesDisk();
+    const { source } = await open(disk);
+    source.offer(batchOf(0, 300));
+    await source.untilCommitted(1);
+    disk.slow = `${DIRECTORY}/logs/${LOG}`;
+    // Of what does not ask for stable storage: its full segments are synced beside the rounds.
+    const files = segmentFiles(disk).length;
+    let count = 1;
+    const offer = async (): Promise<void> => {
+      source.offer({ ...testBatch(count++, [700]), durability: "os" });
+      await source.untilCommitted(count);
+    };
+    while (disk.waiting.length === 0) await offer();
+    while (segmentFiles(disk).length < files + 3) await offer();
+    disk.slow = "";
+    for (const resolve of disk.waiting) resolve();
+    await offer();
+    source.offer(batchOf(count++, 300));
+    await source.untilCommitted(count);
+    const { found } = await open(disk.afterPowerLoss(() => 0));
+    expect(found).toHaveLength(count);
+  });
+});
+
 describe("commits", () => {
   it("of many logs cost about one round", async () => {
     const disk = new SimDisk();

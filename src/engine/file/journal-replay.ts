@@ -49,7 +49,9 @@ function readChain(file: string, bytes: Buffer): Chain {
   for (;;) {
     const round = decodeRound(bytes, at);
     if (round === null || round.round !== rounds.length) break;
-    if (rounds.length > 0 && round.generation !== rounds[0].generation) break;
+    const [begun = round] = rounds;
+    // Behind the last round lies what was there before: an older generation, with bytes in it that clients chose.
+    if (round.generation !== begun.generation || round.life !== begun.life) break;
     rounds.push(round);
     at = round.end;
   }

@@ -1,9 +1,12 @@
 /** Small parts of rounds that become durable in one file: crashes anywhere, damage, deletions, trims, failing syncs. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { silentLogger } from "../../base/logger.ts";
 import { recoverAll, TestSource, testBatch } from "../conformance.ts";
 import { CorruptionError, type Engine } from "../engine.ts";
-import { encodeRound } from "./journal-format.ts";
+import { decodeRound, encodeRound, type JournalRound, ROUND_ALIGNMENT } from "./journal-format.ts";
+import { replayJournal } from "./journal-replay.ts";
+import { type JournalEntry, RoundJournal } from "./round-journal.ts";
 import { SimDisk, seededRandom } from "./sim-disk.ts";
 import {
   isJournal,
@@ -61,6 +64,15 @@ async function unsettled(rounds: number): Promise<{ disk: SimDisk; engine: Engin
   // The first rounds make the files; from then on the journal takes them.
   for (let round = 0; journaled < rounds; round++) await writeRound(sources, round);
   return { disk, engine, sources };
+}
+
+function roundsOf(bytes: Buffer): JournalRound[] {
+  const rounds: JournalRound[] = [];
+  for (let at = 0, round = decodeRound(bytes, at); round !== null; round = decodeRound(bytes, at)) {
+    rounds.push(round);
+    at = round.end;
+  }
+  return rounds;
 }
 
 describe("rounds of many logs", () => {
@@ -194,6 +206,23 @@ describe("a damaged journal", () => {
     }
   });
 
+  it("takes no round that a client made up, where the last one of this life ends", async () => {
+    const { disk, sources } = await unsettled(3);
+    const next = harshPowerLoss(disk);
+    const [file] = journalFiles(next);
+    const bytes = Buffer.from(next.bytesOf(file));
+    const last = roundsOf(bytes).at(-1) as JournalRound;
+    const forged = encodeRound({ ...last, life: last.life + 1, round: last.round + 1 }, [
+      { name: "a", base: null, offset: 0, bytes: 0 },
+    ]);
+    const longer = Buffer.alloc(last.end + forged.length);
+    bytes.copy(longer);
+    forged.copy(longer, last.end);
+    next.replace(file, longer);
+    const { found } = await openAll(await openMany(next));
+    expect(found).toEqual(sources.map(({ committedCount }) => committedCount));
+  });
+
   it("does no harm where the logs' own files are whole", async () => {
     const { disk, sources } = await unsettled(3);
     const [file] = journalFiles(disk);
@@ -251,5 +280,36 @@ describe("a log whose small batches are in the journal", () => {
     const found = await recoverAll(await openOne(next, "b"));
     expect(found.map(({ bodyBytes }) => bodyBytes)).toEqual([10]);
     await next.close();
+  });
+});
+
+describe("a journal's file of which every log was deleted", () => {
+  it("may be torn when it is begun anew", async () => {
+    const disk = new SimDisk();
+    disk.replace("/data/FORMAT", Buffer.from("polymq data directory, format 1\n"));
+    const journal = new RoundJournal(disk, "/data", "/data/journal", 4096, silentLogger);
+    const names = ["a", "b", "c", "d"];
+    const write = (bytes: number): Promise<boolean> =>
+      journal.write(
+        names.map((name): JournalEntry => {
+          const log = { name, settle: async () => {} };
+          return { log, base: 0, offset: 64, bytes, buffers: [Buffer.alloc(bytes)] };
+        }),
+      );
+    while (!(await write(10))) await new Promise(setImmediate);
+    for (let round = 0; round < 6; round++) expect(await write(10)).toBe(true);
+    for (const name of names) await journal.forget(name);
+    // The other file takes one round; then it is the turn of the first again.
+    expect(await write(500)).toBe(true);
+    const before = disk.bytesOf("/data/journal/0");
+    expect(await write(500)).toBe(true);
+    const torn = disk.bytesOf("/data/journal/0");
+    expect(decodeRound(Buffer.from(torn), 0)?.generation).toBe(3);
+    // All but the beginning of what was written last has come to stable storage.
+    torn.set(before.subarray(0, ROUND_ALIGNMENT));
+    disk.replace("/data/journal/0", torn);
+    await replayJournal(disk, "/data/journal", (name) => `/data/logs/${name}`);
+    expect(roundsOf(Buffer.from(before)).length).toBeGreaterThan(6);
+    expect(roundsOf(Buffer.from(torn)).length).toBe(1);
   });
 });

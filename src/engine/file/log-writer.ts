@@ -94,7 +94,9 @@ export class LogWriter {
   /** Written to and not synced since, but what was written is on stable storage in the journal. */
   private readonly journaled = new Set<Segment>();
   private settling: Promise<void> = Promise.resolve();
-  private namesDirty = false;
+  /** Files that were made, and of these the ones whose names are on stable storage. */
+  private namesMade = 0;
+  private namesSynced = 0;
   /** The directory is new, and its own name not on stable storage. */
   private directoryDirty = false;
   /** A batch asked for stable storage: only then is a new file's name worth waiting for. */
@@ -377,15 +379,21 @@ export class LogWriter {
     this.syncs++;
   }
 
+  private get namesDirty(): boolean {
+    return this.namesSynced < this.namesMade;
+  }
+
   private async syncNames(): Promise<void> {
+    // A file that is made meanwhile is not covered.
+    const { namesMade, directoryDirty } = this;
     try {
-      if (this.directoryDirty) await this.env.disk.syncDirectory(path.dirname(this.directory));
+      if (directoryDirty) await this.env.disk.syncDirectory(path.dirname(this.directory));
       await this.env.disk.syncDirectory(this.directory);
     } catch (error) {
       throw new SyncError(this.directory, error);
     }
-    this.directoryDirty = false;
-    this.namesDirty = false;
+    if (directoryDirty) this.directoryDirty = false;
+    this.namesSynced = Math.max(this.namesSynced, namesMade);
   }
 
   private prepare(segment: Segment): Promise<void> {
@@ -404,7 +412,7 @@ export class LogWriter {
       segment.fileBytes = spare.bytes;
     } else await this.env.handles.use(segment.path, "write", async () => {});
     // A log that does not ask for syncs does not wait for one here either.
-    this.namesDirty = true;
+    this.namesMade++;
     segment.exists = true;
     if (this.wantsSync && this.dirty.size === 0) await this.syncNames();
   }

@@ -212,8 +212,13 @@ export class RoundJournal {
 
   /** Has what a full file speaks of synced where it belongs, so that it can be written again. */
   private release(file: JournalFile): void {
-    if (file.releasing !== null || file.logs.size === 0 || this.closed) return;
+    if (file.releasing !== null || this.closed) return;
     const { generation } = file;
+    if (file.logs.size === 0) {
+      // Every log that it spoke of was deleted since, or synced in an attempt that failed for others.
+      this.released = Math.max(this.released, generation);
+      return;
+    }
     const settled = [...file.logs].map(async ([name, log]) => {
       await this.settles.use(() => log.settle());
       if (file.logs.get(name) === log) file.logs.delete(name);

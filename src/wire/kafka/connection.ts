@@ -49,6 +49,8 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   private live = true;
   /** Reasons not to take requests now. */
   private holds = 0;
+  /** The transport does not read: asked for once, however often it is held up before it goes on. */
+  private deaf = false;
   /** What came while they were held. */
   private held: Uint8Array | null = null;
   private heldForAnswers: (() => void) | null = null;
@@ -98,8 +100,9 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
 
   drained(): void {
     this.silentMs = 0;
-    this.heldForOutput?.();
+    const release = this.heldForOutput;
     this.heldForOutput = null;
+    release?.();
     this.answers.resume();
   }
 
@@ -138,15 +141,15 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
       return;
     }
     // While it is us who do not read, silence says nothing about the client, unless that is for its own.
-    const deaf = this.heldForOutput !== null;
-    if ((this.holds > 0 && !deaf) || transport.lastReadMs !== this.lastReadMs) this.silentMs = 0;
+    const unread = this.heldForOutput !== null;
+    if ((this.holds > 0 && !unread) || transport.lastReadMs !== this.lastReadMs) this.silentMs = 0;
     else this.silentMs += elapsedMs;
     this.lastReadMs = transport.lastReadMs;
     const { limits } = this.node.context;
     const early = this.openSession === null || this.frames.unfinished;
     const silentMsMax = early ? limits.handshakeMsMax : this.node.settings.idleMsMax;
     // Who waits for an answer is not idle.
-    if (this.silentMs >= silentMsMax && (early || deaf || this.answers.length === 0)) transport.destroy();
+    if (this.silentMs >= silentMsMax && (early || unread || this.answers.length === 0)) transport.destroy();
   }
 
   // --- requests ---------------------------------------------------------------------------------
@@ -174,8 +177,9 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   }
 
   private readonly retry = (): void => {
-    this.heldForMemory?.();
+    const release = this.heldForMemory;
     this.heldForMemory = null;
+    release?.();
   };
 
   frame(bytes: Uint8Array, start: number, end: number): void {
@@ -250,8 +254,9 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   answered(): void {
     const { outbox } = this.transport;
     if (this.heldForAnswers !== null && this.answers.length <= PENDING_MAX / 2) {
-      this.heldForAnswers();
+      const release = this.heldForAnswers;
       this.heldForAnswers = null;
+      release();
     }
     if (outbox.pendingBytes > outbox.highWaterBytes * UNREAD_ANSWERS_FACTOR && outbox.full)
       this.heldForOutput ??= this.hold();
@@ -333,7 +338,11 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   }
 
   hold(): () => void {
-    if (this.holds++ === 0 && this.live) this.transport.pauseReading();
+    this.holds++;
+    if (!this.deaf && this.live) {
+      this.deaf = true;
+      this.transport.pauseReading();
+    }
     let released = false;
     return () => {
       if (released) return;
@@ -345,7 +354,13 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
   /** First what is here, unless that holds it up again. */
   private resume(): void {
     if (this.held !== null) this.takeHeld(this.held);
-    if (this.ready) this.transport.resumeReading();
+    if (this.ready) this.hear();
+  }
+
+  private hear(): void {
+    if (!this.deaf) return;
+    this.deaf = false;
+    this.transport.resumeReading();
   }
 
   onClosed(callback: () => void): () => void {
@@ -358,7 +373,7 @@ export class KafkaConnection implements ConnectionHandler, FrameSink, AnswerSour
     this.live = false;
     this.answers.close();
     // Whoever does not read does not see either that the client has gone.
-    if (this.holds > 0) this.transport.resumeReading();
+    this.hear();
     this.transport.end();
   }
 }

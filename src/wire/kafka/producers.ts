@@ -21,9 +21,11 @@ export class Backlog {
 
   remove(bytes: number): void {
     this.pendingBytes -= bytes;
-    if (this.release === null || this.pendingBytes > this.bytesMax / 2) return;
-    this.release();
+    const { release } = this;
+    if (release === null || this.pendingBytes > this.bytesMax / 2) return;
+    // What was held up comes now, and may have to be held again.
     this.release = null;
+    release();
   }
 }
 
