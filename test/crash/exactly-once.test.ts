@@ -1,6 +1,7 @@
 // Read, process, write: records go from one topic to another in transactions that move the group's offset
-// along, while the broker is killed and the client cut off at random moments. In the end the target holds
-// what the source holds: each record once, in its order.
+// along, while the broker is killed and the client cut off at random moments. In the end the source holds what was
+// acknowledged, where it was said to be, and the target what the source holds: each record once, in its order. No
+// offset of either is missing.
 //   CRASH_ROUNDS, CRASH_SEED   how many kills of the broker, and which moments
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +15,17 @@ import { txnOffsetCommit } from "../../src/wire/kafka/schemas/txn-offset-commit.
 import { RawKafka } from "../support/kafka-raw.ts";
 import { PolymqProcess } from "../support/polymq-process.ts";
 import { randomFrom } from "../support/random.ts";
-import { committedBy, kafkaOf, makeTopics, must, pause, readFrom, write } from "./kafka-peer.ts";
+import {
+  committedBy,
+  type Found,
+  kafkaOf,
+  makeTopics,
+  must,
+  type Producer,
+  pause,
+  readFrom,
+  write,
+} from "./kafka-peer.ts";
 
 const rounds = Number(process.env.CRASH_ROUNDS ?? 6);
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000_000);
@@ -63,7 +74,7 @@ async function move(soak: Soak, partition: number): Promise<void> {
     while (!soak.over) {
       const found = await readFrom(peer, SOURCE, partition, at, {
         waitMs: 50,
-        bytesMax: 200 + random() * 2000,
+        bytesMax: 200 + random() ** 2 * 60_000,
       });
       if (found.records.length === 0) {
         at = found.next;
@@ -119,15 +130,26 @@ async function keepMoving(soak: Soak, partition: number): Promise<void> {
   }
 }
 
-/** Writes numbers, each until it is acknowledged: then it is there, perhaps twice, but never lost. */
-async function fill(soak: Soak, partition: number): Promise<void> {
-  let next = 0;
-  while (!soak.written) {
+/** Writers to these partitions number what they write: what they repeat is not stored again. */
+const isIdempotent = (partition: number): boolean => partition % 2 === 0;
+
+/** Writes numbers until told to stop, and tells where each is. */
+async function fill(soak: Soak, partition: number): Promise<number[]> {
+  const offsets: number[] = [];
+  // Not answered: it may be stored, so it is written again until that is known.
+  let open: string[] | null = null;
+  let producer: Producer | undefined;
+  while (!soak.written || open !== null) {
     try {
       const peer = await RawKafka.open(kafkaOf(soak.broker));
-      while (!soak.written) {
-        await write(peer, SOURCE, partition, [`${partition}:${next}`]);
-        next++;
+      if (isIdempotent(partition)) producer ??= await numbered(peer);
+      while (!soak.written || open !== null) {
+        const first = offsets.length;
+        open ??= Array.from({ length: 1 + random() * 20 }, (_, index) => `${partition}:${first + index}`);
+        const as = producer && { ...producer, sequence: first };
+        const at = await write(peer, SOURCE, partition, open, as);
+        for (let index = 0; index < open.length; index++) offsets.push(at + index);
+        open = null;
         await pause(1);
       }
       peer.close();
@@ -135,19 +157,38 @@ async function fill(soak: Soak, partition: number): Promise<void> {
       await pause(5);
     }
   }
+  return offsets;
 }
 
-async function everything(soak: Soak, topic: string, partition: number): Promise<string[]> {
+async function numbered(peer: RawKafka): Promise<Producer> {
+  const told = await peer.ask(initProducerId, 1, { transactionalId: null, transactionTimeoutMs: 60_000 });
+  must("init", told.errorCode);
+  return { name: null, producerId: told.producerId, producerEpoch: told.producerEpoch, sequence: 0 };
+}
+
+/** What is decided of a partition; no offset of it is missing. */
+async function everything(soak: Soak, topic: string, partition: number): Promise<Found["records"]> {
   const peer = await RawKafka.open(kafkaOf(soak.broker));
-  const values: string[] = [];
+  const all: Found["records"][number][] = [];
   for (let at = 0; ; ) {
-    const { records, next } = await readFrom(peer, topic, partition, at, { stable: true });
-    values.push(...records.map(({ value }) => value));
+    const { records, next, missing } = await readFrom(peer, topic, partition, at, { stable: true });
+    expect(missing).toBe(0);
+    all.push(...records);
     if (next === at) break;
     at = next;
   }
   peer.close();
-  return values;
+  return all;
+}
+
+const valuesOf = (records: Found["records"]): string[] => records.map(({ value }) => value);
+
+/** What was acknowledged is where it was said to be, and nothing twice that was numbered. */
+function checkSource(source: Found["records"], partition: number, offsets: readonly number[]): void {
+  expect(source.map(({ offset }) => offset)).toEqual(source.map((_, index) => index));
+  const kept = offsets.map((offset) => source[offset]?.value);
+  expect(kept).toEqual(offsets.map((_, number) => `${partition}:${number}`));
+  if (isIdempotent(partition)) expect(source.length).toBe(offsets.length);
 }
 
 test(
@@ -170,21 +211,25 @@ test(
       await broker.start();
     }
     soak.written = true;
-    await Promise.all(filling);
-    for (const partition of partitions) {
+    const acknowledged = await Promise.all(filling);
+    for (const [partition, offsets] of acknowledged.entries()) {
       const source = await everything(soak, SOURCE, partition);
+      checkSource(source, partition, offsets);
       await expect
         .poll(async () => (await everything(soak, TARGET, partition)).length, {
           timeout: 60_000,
           interval: 100,
         })
         .toBeGreaterThanOrEqual(source.length);
-      expect(await everything(soak, TARGET, partition)).toEqual(source);
+      expect(valuesOf(await everything(soak, TARGET, partition))).toEqual(valuesOf(source));
       expect(source.length).toBeGreaterThan(rounds);
     }
     soak.over = true;
     await Promise.all(moving);
-    console.log(`exactly once: ${soak.commits} commits, ${soak.aborts} aborts, ${soak.cuts} cuts`);
+    const records = acknowledged.reduce((sum, { length }) => sum + length, 0);
+    console.log(
+      `exactly once: ${records} records, ${soak.commits} commits, ${soak.aborts} aborts, ${soak.cuts} cuts`,
+    );
     expect(soak.cuts).toBeGreaterThan(0);
     expect(await broker.stop()).toBe(0);
     rmSync(dataDir, { recursive: true, force: true });

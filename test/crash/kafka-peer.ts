@@ -1,5 +1,5 @@
 // What crash runs need of a Kafka client: one that can be cut off between any two bytes, and holds back nothing.
-
+import { ATTRIBUTE_TRANSACTIONAL } from "../../src/message/record-batch.ts";
 import { createTopics } from "../../src/wire/kafka/schemas/create-topics.ts";
 import { fetch } from "../../src/wire/kafka/schemas/fetch.ts";
 import { offsetFetch } from "../../src/wire/kafka/schemas/offset-fetch.ts";
@@ -30,8 +30,10 @@ export function kafkaOf({ output }: PolymqProcess): { host: string; port: number
   return { host: address[1] as string, port: Number(address[2]) };
 }
 
-export interface Transactional {
-  readonly name: string;
+/** One that numbers what it writes. */
+export interface Producer {
+  /** Of its transactions, if it has any. */
+  readonly name: string | null;
   readonly producerId: number;
   readonly producerEpoch: number;
   readonly sequence: number;
@@ -43,22 +45,22 @@ export async function write(
   topic: string,
   partition: number,
   values: readonly string[],
-  transaction?: Transactional,
+  producer?: Producer,
   version = 7,
 ): Promise<number> {
   const records = batchOf(
     values.map((value) => ({ value })),
-    transaction === undefined
+    producer === undefined
       ? {}
       : {
-          attributes: 16,
-          producerId: transaction.producerId,
-          producerEpoch: transaction.producerEpoch,
-          baseSequence: transaction.sequence,
+          attributes: producer.name === null ? 0 : ATTRIBUTE_TRANSACTIONAL,
+          producerId: producer.producerId,
+          producerEpoch: producer.producerEpoch,
+          baseSequence: producer.sequence,
         },
   );
   const answer = await peer.ask(produce, version, {
-    transactionalId: transaction?.name ?? null,
+    transactionalId: producer?.name ?? null,
     acks: -1,
     timeoutMs: 10_000,
     topicData: [{ name: topic, partitionData: [{ index: partition, records }] }],
@@ -72,6 +74,8 @@ export interface Found {
   readonly records: { readonly offset: number; readonly value: string }[];
   /** To go on from. */
   readonly next: number;
+  /** Offsets between batches that nothing has. */
+  readonly missing: number;
 }
 
 /** Records from `offset` on; "stable": what is decided, without what was aborted. */

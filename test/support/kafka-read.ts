@@ -18,18 +18,21 @@ export function readBatches(
   range: ByteRange | null,
   offset: number,
   abortedTransactions: readonly { readonly producerId: number; readonly firstOffset: number }[],
-): { records: { offset: number; value: string }[]; next: number } {
+): { records: { offset: number; value: string }[]; next: number; missing: number } {
   const records: { offset: number; value: string }[] = [];
   const aborted = [...abortedTransactions].sort((a, b) => a.firstOffset - b.firstOffset);
   const aborting = new Set<number>();
   const cursor = new RecordCursor();
   let next = offset;
-  if (range === null) return { records, next };
+  let missing = 0;
+  if (range === null) return { records, next, missing };
   const { bytes, end } = range;
   for (let at = range.start; at < end; at += batchBytes(bytes, at)) {
     const attributes = readI16(bytes, at + ATTRIBUTES_AT);
     const producerId = readI64(bytes, at + PRODUCER_ID_AT);
-    const last = readI64(bytes, at + BASE_OFFSET_AT) + readI32(bytes, at + LAST_OFFSET_DELTA_AT);
+    const first = readI64(bytes, at + BASE_OFFSET_AT);
+    const last = first + readI32(bytes, at + LAST_OFFSET_DELTA_AT);
+    missing += Math.max(0, first - next);
     next = last + 1;
     while (aborted[0] !== undefined && aborted[0].firstOffset <= last) {
       aborting.add((aborted.shift() as { producerId: number }).producerId);
@@ -46,5 +49,5 @@ export function readBatches(
       }
     }
   }
-  return { records, next };
+  return { records, next, missing };
 }
