@@ -152,7 +152,8 @@ describe("publishing", () => {
     const names = new Map<number, string>();
     let saved = 0;
     for (let i = 0; i < 60; i++) {
-      const expected = `${base}/${i % 4}`;
+      // Each twice in a row: more names than aliases share them, and which do is not said.
+      const expected = `${base}/${(i >> 1) % 4}`;
       raw.publish({ topic: expected, payload: `${i}` });
       const { topic, properties, payload } = await raw.next("publish");
       const alias = properties?.topicAlias as number;
@@ -162,7 +163,7 @@ describe("publishing", () => {
       else names.set(alias, topic);
       expect([names.get(alias), `${payload}`]).toEqual([expected, `${i}`]);
     }
-    expect(saved).toBeGreaterThan(0);
+    expect(saved).toBeGreaterThanOrEqual(30);
     raw.close();
   });
 
