@@ -4,10 +4,10 @@ VERSION=2.1.0
 folder="$COMPAT_DIR/amqplib-$VERSION"
 if [ ! -d "$folder/node_modules/claire" ]; then
   mkdir -p "$folder"
-  (cd "$folder" && npm pack --silent "amqplib@$VERSION" >/dev/null && tar xzf "amqplib-$VERSION.tgz") || exit 1
+  (cd "$folder" && again npm pack --silent "amqplib@$VERSION" >/dev/null && tar xzf "amqplib-$VERSION.tgz") || exit 1
   # Its property tests need this one development dependency. Not the others, and no install
   # scripts: one of them would write git hooks into the repository around .compat.
-  npm install --prefix "$folder" --no-save --ignore-scripts --silent --no-audit claire@0.4.1 || exit 1
+  again npm install --prefix "$folder" --no-save --ignore-scripts --silent --no-audit claire@0.4.1 || exit 1
 fi
 # Without a pattern node would count helper files in test/lib as tests.
 (cd "$folder/package" && URL="$AMQP_URL" node --test --test-reporter=tap --test-timeout=60000 test/*.test.js) >"$COMPAT_LOGS/amqplib.tap" 2>&1

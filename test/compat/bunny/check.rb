@@ -7,7 +7,7 @@ $failures = 0
 
 def check(name, connection)
   channel = connection.create_channel
-  Timeout.timeout(15) { yield channel }
+  Timeout.timeout(60) { yield channel }
   channel.close if channel.open?
   puts "ok - #{name}"
 rescue StandardError => error

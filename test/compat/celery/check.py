@@ -38,13 +38,13 @@ try:
     check(f"{RETRIED} tasks that succeed at the third attempt", wait(retried) == [[n, 2] for n in range(RETRIED)])
     lateness = wait(later)
     check(f"{LATER} tasks with an ETA, none early", min(lateness) >= -0.05, f"(latest {max(lateness):.2f} s)")
-    replies = tasks.app.control.ping(timeout=5)
+    replies = tasks.app.control.ping(timeout=60, limit=1)
     check("answers a ping over its broadcast exchange", len(replies) >= 1)
 except Exception as error:
     check("tasks come back", False, f"{type(error).__name__}: {error}")
 finally:
     worker.send_signal(signal.SIGTERM)
-    code = worker.wait(30)
+    code = worker.wait(60)
     check("the worker stops when asked", code == 0, f"(exit {code})")
 
 with tasks.app.connection_for_write() as connection:

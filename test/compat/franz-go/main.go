@@ -43,7 +43,7 @@ func consume(ctx context.Context, c *kgo.Client, want int) ([]string, error) {
 }
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 240*time.Second)
 	defer cancel()
 	topic := fmt.Sprintf("franz-%d", time.Now().UnixNano())
 

@@ -64,7 +64,7 @@ public class Check {
     channel.basicPublish("", queue, null, "Hello World!".getBytes());
     BlockingQueue<String> inbox = new LinkedBlockingQueue<>();
     channel.basicConsume(queue, true, (tag, m) -> inbox.add(new String(m.getBody())), tag -> {});
-    expect("Hello World!", inbox.poll(5, TimeUnit.SECONDS));
+    expect("Hello World!", inbox.poll(60, TimeUnit.SECONDS));
   }
 
   static void durableMismatch(Channel channel) throws Exception {
@@ -85,11 +85,11 @@ public class Check {
     for (int i = 0; i < 1000; i++) {
       channel.basicPublish("", queue, MessageProperties.PERSISTENT_BASIC, ("" + i).getBytes());
     }
-    channel.waitForConfirmsOrDie(10_000);
+    channel.waitForConfirmsOrDie(60_000);
     expect(1000L, channel.messageCount(queue));
     channel.basicPublish("", UUID.randomUUID().toString(), true, null, "x".getBytes());
-    channel.waitForConfirmsOrDie(10_000);
-    expect(312, returned.poll(5, TimeUnit.SECONDS));
+    channel.waitForConfirmsOrDie(60_000);
+    expect(312, returned.poll(60, TimeUnit.SECONDS));
   }
 
   static void redelivery(Channel channel) throws Exception {
@@ -98,11 +98,11 @@ public class Check {
     channel.basicQos(2);
     BlockingQueue<Delivery> inbox = new LinkedBlockingQueue<>();
     String tag = channel.basicConsume(queue, false, (t, m) -> inbox.add(m), t -> {});
-    Delivery first = inbox.poll(5, TimeUnit.SECONDS);
-    Delivery second = inbox.poll(5, TimeUnit.SECONDS);
+    Delivery first = inbox.poll(60, TimeUnit.SECONDS);
+    Delivery second = inbox.poll(60, TimeUnit.SECONDS);
     expect(null, inbox.poll(100, TimeUnit.MILLISECONDS));
     channel.basicNack(first.getEnvelope().getDeliveryTag(), false, true);
-    Delivery again = inbox.poll(5, TimeUnit.SECONDS);
+    Delivery again = inbox.poll(60, TimeUnit.SECONDS);
     expect("0", new String(again.getBody()));
     expect(true, again.getEnvelope().isRedeliver());
     channel.basicCancel(tag);
@@ -141,7 +141,7 @@ public class Check {
     BlockingQueue<Delivery> inbox = new LinkedBlockingQueue<>();
     channel.basicConsume(dead, true, (tag, m) -> inbox.add(m), tag -> {});
     channel.basicPublish("", queue, null, "x".getBytes());
-    Delivery letter = inbox.poll(5, TimeUnit.SECONDS);
+    Delivery letter = inbox.poll(60, TimeUnit.SECONDS);
     Map<?, ?> death = (Map<?, ?>) ((List<?>) letter.getProperties().getHeaders().get("x-death")).get(0);
     expect("expired", death.get("reason").toString());
     expect(1L, death.get("count"));
@@ -166,7 +166,7 @@ public class Check {
     channel.basicConsume("amq.rabbitmq.reply-to", true, (tag, m) -> replies.add(new String(m.getBody())), tag -> {});
     AMQP.BasicProperties ask = new AMQP.BasicProperties.Builder().replyTo("amq.rabbitmq.reply-to").build();
     channel.basicPublish("", queue, ask, "ping".getBytes());
-    expect("pong", replies.poll(5, TimeUnit.SECONDS));
+    expect("pong", replies.poll(60, TimeUnit.SECONDS));
     server.close();
   }
 
@@ -175,7 +175,7 @@ public class Check {
     BlockingQueue<String> cancels = new LinkedBlockingQueue<>();
     String tag = channel.basicConsume(queue, true, (t, m) -> {}, cancels::add);
     channel.queueDelete(queue);
-    expect(tag, cancels.poll(5, TimeUnit.SECONDS));
+    expect(tag, cancels.poll(60, TimeUnit.SECONDS));
   }
 
   static void exchanges(Channel channel) throws Exception {
@@ -187,7 +187,7 @@ public class Check {
     channel.exchangeBind("amq.fanout", source, "known");
     channel.confirmSelect();
     channel.basicPublish(source, "unknown", null, "x".getBytes());
-    channel.waitForConfirmsOrDie(10_000);
+    channel.waitForConfirmsOrDie(60_000);
     expect(1L, channel.messageCount(queue));
     channel.exchangeDelete(source);
   }
@@ -210,7 +210,7 @@ public class Check {
       bad.basicConsume(queue, true, "same", (tag, m) -> {}, tag -> {});
       // A connection error: the broker ends the connection, the client comes back by itself.
       try { bad.basicConsume(queue, true, "same", (tag, m) -> {}, tag -> {}); } catch (Exception expected) {}
-      expect(true, recovered.await(10, TimeUnit.SECONDS));
+      expect(true, recovered.await(60, TimeUnit.SECONDS));
     });
     connection.close();
   }

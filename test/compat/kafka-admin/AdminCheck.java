@@ -54,8 +54,8 @@ public class AdminCheck {
     static Map<String, Object> client(String... more) {
         Map<String, Object> config = new HashMap<>();
         config.put("bootstrap.servers", bootstrap);
-        config.put("request.timeout.ms", "10000");
-        config.put("default.api.timeout.ms", "20000");
+        config.put("request.timeout.ms", "30000");
+        config.put("default.api.timeout.ms", "60000");
         for (int i = 0; i < more.length; i += 2) config.put(more[i], more[i + 1]);
         return config;
     }
@@ -85,7 +85,7 @@ public class AdminCheck {
 
     static KafkaProducer<String, String> producer(String... more) {
         Map<String, Object> config = client(more);
-        config.put("max.block.ms", "10000");
+        config.put("max.block.ms", "60000");
         config.put("enable.idempotence", "false");
         return new KafkaProducer<>(config, new StringSerializer(), new StringSerializer());
     }
@@ -353,7 +353,7 @@ public class AdminCheck {
             try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(config, new StringDeserializer(), new StringDeserializer())) {
                 consumer.subscribe(List.of(t));
                 Set<String> found = new HashSet<>();
-                long until = System.currentTimeMillis() + 20_000;
+                long until = System.currentTimeMillis() + 60_000;
                 while (found.size() < 4 && System.currentTimeMillis() < until)
                     for (ConsumerRecord<String, String> record : consumer.poll(java.time.Duration.ofMillis(500))) found.add(record.value());
                 same(Set.of("by SCRAM-SHA-256", "by SCRAM-SHA-512", "by PLAIN", "yes"), found);
@@ -402,13 +402,14 @@ public class AdminCheck {
                 for (int i = 0; i < 30; i++) producer.send(new ProducerRecord<>(t, "x".repeat(10_000))).get();
                 double seconds = (System.nanoTime() - started) / 1e9;
                 // 300 kB at 100 kB/s, one second of which was saved up.
-                that(seconds > 1.5 && seconds < 6, seconds);
-                that(metric(producer, "produce-throttle-time-max") > 0, "no throttle time");
+                that(seconds > 1.5, seconds);
+                // 10 kB each take 100 ms: what it was told does not depend on how fast this machine is.
+                double throttled = metric(producer, "produce-throttle-time-max");
+                that(throttled > 0 && throttled < 1000, throttled);
             }
             try (KafkaProducer<String, String> producer = producer("linger.ms", "0")) {
-                long started = System.nanoTime();
                 for (int i = 0; i < 30; i++) producer.send(new ProducerRecord<>(t, "x".repeat(10_000))).get();
-                that(System.nanoTime() - started < 1.5e9, "others are slowed down, too");
+                same(0.0, metric(producer, "produce-throttle-time-max"));
             }
         });
         check("a consumer over its quota is slowed down, and told so", () -> {
@@ -419,14 +420,14 @@ public class AdminCheck {
                 consumer.assign(List.of(new TopicPartition(t, 0)));
                 long started = System.nanoTime();
                 int found = 0;
-                while (found < 60 && System.nanoTime() - started < 20e9) found += consumer.poll(java.time.Duration.ofMillis(500)).count();
+                while (found < 60 && System.nanoTime() - started < 60e9) found += consumer.poll(java.time.Duration.ofMillis(500)).count();
                 double seconds = (System.nanoTime() - started) / 1e9;
                 same(60, found);
                 // 600 kB at 200 kB/s, one second of which was saved up.
-                that(seconds > 1.5 && seconds < 8, seconds);
+                that(seconds > 1.5, seconds);
                 double throttled = consumer.metrics().values().stream().filter(m -> m.metricName().name().equals("fetch-throttle-time-max"))
                     .mapToDouble(m -> (Double) m.metricValue()).max().orElse(-1);
-                that(throttled > 0, throttled);
+                that(throttled > 0 && throttled < 2000, throttled);
             }
             admin.alterClientQuotas(List.of(new ClientQuotaAlteration(reader, List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", null))))).all().get();
         });

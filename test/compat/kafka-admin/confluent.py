@@ -32,7 +32,7 @@ def same(expected, found):
 
 
 def done(futures):
-    return {name: future.result(20) for name, future in futures.items()}
+    return {name: future.result(60) for name, future in futures.items()}
 
 
 def fails(code, step):
@@ -68,7 +68,7 @@ def _():
     producer = Producer({"bootstrap.servers": ADDRESS})
     for i in range(5):
         producer.produce(TOPIC, f"record {i}", partition=0)
-    producer.flush(10)
+    producer.flush(60)
     done(admin.delete_records([TopicPartition(TOPIC, 0, 3)]))
     partition = TopicPartition(TOPIC, 0)
     same(3, done(admin.list_offsets({partition: OffsetSpec.earliest()}))[partition].offset)
@@ -92,7 +92,7 @@ def _():
         refusals = []
         producer = Producer(login(mechanism, "secret"))
         producer.produce(TOPIC, "mine", callback=lambda error, _: error and refusals.append(error.name()))
-        same(0, producer.flush(15))
+        same(0, producer.flush(60))
         same([], refusals)
     limited = AdminClient(login("PLAIN", "secret"))
     fails("TOPIC_AUTHORIZATION_FAILED", lambda: done(limited.delete_topics([TOPIC])))
@@ -102,15 +102,15 @@ def _():
 def _():
     of_user = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, f"User:{USER}", None,
                                AclOperation.ANY, AclPermissionType.ANY)
-    same(1, len(admin.describe_acls(of_user).result(20)))
+    same(1, len(admin.describe_acls(of_user).result(60)))
     same(1, len(done(admin.delete_acls([of_user]))[of_user]))
-    same(0, len(admin.describe_acls(of_user).result(20)))
+    same(0, len(admin.describe_acls(of_user).result(60)))
     done(admin.alter_user_scram_credentials([UserScramCredentialDeletion(USER, ScramMechanism.SCRAM_SHA_512)]))
 
 
 @check("the cluster describes itself")
 def _():
-    found = admin.describe_cluster(include_authorized_operations=True).result(20)
+    found = admin.describe_cluster(include_authorized_operations=True).result(60)
     same(1, len(found.nodes))
     assert found.cluster_id
 

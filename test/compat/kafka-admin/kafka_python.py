@@ -67,7 +67,7 @@ def _():
 def _():
     producer = KafkaProducer(bootstrap_servers=ADDRESS)
     for i in range(5):
-        producer.send(TOPIC, b"record %d" % i, partition=0).get(10)
+        producer.send(TOPIC, b"record %d" % i, partition=0).get(60)
     producer.close()
     partition = TopicPartition(TOPIC, 0)
     admin.delete_records({partition: 3})
@@ -87,7 +87,7 @@ def _():
     login = dict(bootstrap_servers=ADDRESS, security_protocol="SASL_PLAINTEXT", sasl_mechanism="SCRAM-SHA-256",
                  sasl_plain_username=USER, sasl_plain_password="secret")
     producer = KafkaProducer(**login)
-    producer.send(TOPIC, b"by scram").get(10)
+    producer.send(TOPIC, b"by scram").get(60)
     producer.close()
     limited = KafkaAdminClient(**login)
     fails(KafkaError, lambda: limited.delete_topics([TOPIC]))

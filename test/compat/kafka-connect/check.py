@@ -1,6 +1,7 @@
 """A Connect worker in distributed mode, its file connectors made over its own REST interface."""
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -21,12 +22,20 @@ def report(name, ok, detail=""):
     global failures
     failures += not ok
     print(f"{'ok' if ok else 'not ok'} - {name} {'' if ok else detail}", flush=True)
+    if not ok:
+        with open(os.path.join(folder, "log")) as log:
+            print("".join(f"# {line}" for line in log.readlines()[-8:]), flush=True)
 
 
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """One below those that systems give to clients: it has to be free again when the second worker starts."""
+    while True:
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", random.randrange(10000, 30000)))
+                return one.getsockname()[1]
+            except OSError:
+                pass
 
 
 port = free_port()
@@ -68,7 +77,7 @@ def rest(method, path, body=None):
         return json.loads(answer.read() or "null")
 
 
-def wait(what, condition, seconds=90):
+def wait(what, condition, seconds=200):
     end = time.time() + seconds
     while time.time() < end:
         try:

@@ -24,7 +24,7 @@ def read(topic, isolation):
     consumer = Consumer({"bootstrap.servers": ADDRESS, "group.id": f"{topic}-{isolation}",
                          "auto.offset.reset": "earliest", "isolation.level": isolation})
     consumer.subscribe([topic])
-    values, deadline = [], time.time() + 20
+    values, deadline = [], time.time() + 60
     while len(values) < COUNT and time.time() < deadline:
         values += [message.value() for message in consumer.consume(1000, 1.0) if message.error() is None]
     consumer.close()
@@ -38,7 +38,7 @@ for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
     refused = []
     for i in range(COUNT):
         producer.produce(topic, b"%d" % i, on_delivery=lambda error, _: error and refused.append(error))
-    check(f"{codec}: all are taken", (0, []), (producer.flush(20), refused))
+    check(f"{codec}: all are taken", (0, []), (producer.flush(60), refused))
     expected = [b"%d" % i for i in range(COUNT)]
     check(f"{codec}: all are read, in order", expected, read(topic, "read_committed"))
 sys.exit(failures > 0)

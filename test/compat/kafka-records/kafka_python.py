@@ -1,4 +1,5 @@
 # kafka-python's producer and consumer, as its README uses them. usage: kafka_python.py host:port
+import itertools
 import sys
 import uuid
 
@@ -18,6 +19,11 @@ def check(name, expected, found):
     print(f"not ok {name}: expected {expected!r}, found {found!r}", flush=True)
 
 
+def read(consumer, count):
+    """What is there: ends with the count, or when nothing came for a time that no machine is this slow for."""
+    return list(itertools.islice(consumer, count))
+
+
 producer = KafkaProducer(bootstrap_servers=ADDRESS)
 told = producer.send(TOPIC, b"first").get(timeout=20)
 check("send tells where it went", (TOPIC, 0, 0), (told.topic, told.partition, told.offset))
@@ -30,8 +36,8 @@ for i in range(500):
 squeezed.flush()
 
 consumer = KafkaConsumer(TOPIC, bootstrap_servers=ADDRESS, auto_offset_reset="earliest", group_id=None,
-                         consumer_timeout_ms=3000)
-records = list(consumer)
+                         consumer_timeout_ms=60000)
+records = read(consumer, 1500)
 check("all are read, in order", list(range(1500)), [record.offset for record in records])
 check("with key, value and headers", (b"k7", b"v7", [("n", b"7")]),
       (records[8].key, records[8].value, list(records[8].headers)))
@@ -39,11 +45,11 @@ partition = TopicPartition(TOPIC, 0)
 check("the end is known", {partition: 1500}, consumer.end_offsets([partition]))
 check("offsets are found by time", 0, consumer.offsets_for_times({partition: 0})[partition].offset)
 consumer.seek(partition, 1490)
-check("seek goes there", 10, len(list(consumer)))
+check("seek goes there", list(range(1490, 1500)), [record.offset for record in read(consumer, 10)])
 
 grouped = KafkaConsumer(TOPIC, bootstrap_servers=ADDRESS, auto_offset_reset="earliest", group_id=TOPIC,
-                        consumer_timeout_ms=3000)
-check("a group reads all", 1500, len(list(grouped)))
+                        consumer_timeout_ms=60000)
+check("a group reads all", 1500, len(read(grouped, 1500)))
 grouped.commit()
 check("and commits", 1500, grouped.committed(partition))
 grouped.close()

@@ -5,7 +5,7 @@ topic="kcat-records-$$"
 
 # check NAME WANTED FOUND
 check() { if [ "$2" = "$3" ]; then echo "ok $1"; else echo "not ok $1: expected $2, found $3"; fi; }
-kafka() { timeout 20 "$kcat" -b "$address" "$@" 2>&1; }
+kafka() { timeout 60 "$kcat" -b "$address" "$@" 2>&1; }
 
 check "makes a topic by asking for it" 1 "$(kafka -L -t "$topic" | grep -c "topic \"$topic\" with 1 partitions")"
 for codec in none gzip snappy lz4 zstd; do

@@ -1,4 +1,5 @@
 # kafka-python of 2017: its simple client speaks the oldest versions there are. usage: old_kafka_python.py host:port
+import itertools
 import sys
 import uuid
 
@@ -31,7 +32,7 @@ everything = [b"one", b"two", b"three", b"four", b"five"]
 
 def simple(group):
     consumer = SimpleConsumer(client, group, topic, auto_commit=group is not None)
-    values = [read.message.value for read in consumer.get_messages(count=5, block=True, timeout=10)]
+    values = [read.message.value for read in consumer.get_messages(count=5, block=True, timeout=60)]
     if group is not None:
         consumer.commit()
     consumer.stop()
@@ -49,7 +50,7 @@ for version in (None, (0, 8, 2), (0, 9), (0, 10, 1)):
     sent = [producer.send(topic, key=b"k", value=b"%d" % i) for i in range(100)]
     check(f"KafkaProducer {named}", 99, sent[-1].get(timeout=20).offset)
     group = None if version == (0, 8, 2) else f"group-{named}-{RUN}"
-    consumer = KafkaConsumer(topic, group_id=group, auto_offset_reset="earliest", consumer_timeout_ms=5000, **options)
-    check(f"KafkaConsumer {named}", [(b"k", b"%d" % i) for i in range(100)], [(one.key, one.value) for one in consumer])
+    consumer = KafkaConsumer(topic, group_id=group, auto_offset_reset="earliest", consumer_timeout_ms=60000, **options)
+    check(f"KafkaConsumer {named}", [(b"k", b"%d" % i) for i in range(100)], [(one.key, one.value) for one in itertools.islice(consumer, 100)])
     consumer.close()
 sys.exit(failures > 0)

@@ -54,6 +54,10 @@ public final class Tools {
     /** Those with subcommands want the address before them. */
     private static final List<String> FIRST = List.of("features", "transactions");
 
+    /** Written where a tool waits for something that does not come: it is not waited for as long as others are. */
+    private static final String LATE = "= late";
+    private static final long LATE_MS = 20_000, DONE_MS = 90_000;
+
     private static final int UNKNOWN = Integer.MIN_VALUE;
 
     private static final class Exited extends Error {
@@ -66,11 +70,13 @@ public final class Tools {
     public static void main(String[] args) throws Exception {
         address = args[0];
         PrintStream out = System.out;
-        for (String line : Files.readAllLines(Path.of(args[1]))) {
+        List<String> lines = Files.readAllLines(Path.of(args[1]));
+        for (int i = 0; i < lines.size(); i++) {
+            String line = lines.get(i);
             if (!line.startsWith("> ")) continue;
             out.println(line);
             if (line.startsWith("> @")) consumer(line.substring(3).split(" "));
-            else run(line.substring(2), out);
+            else run(line.substring(2), out, i + 1 < lines.size() && lines.get(i + 1).equals(LATE) ? LATE_MS : DONE_MS);
             if (args.length > 2) Thread.sleep(Long.parseLong(args[2]));
             out.flush();
         }
@@ -86,6 +92,8 @@ public final class Tools {
         Properties settings = new Properties();
         settings.putAll(Map.of("bootstrap.servers", address, "client.id", words[1], "group.id", words[2],
             "auto.offset.reset", "earliest", "key.deserializer", StringDeserializer.class, "value.deserializer", StringDeserializer.class));
+        // It commits when it stops: not in between, while the tools look.
+        settings.put("auto.commit.interval.ms", "3600000");
         for (int i = 4; i < words.length; i++) settings.put(words[i].split("=")[0], words[i].split("=")[1]);
         KafkaConsumer<String, String> consumer = new KafkaConsumer<>(settings);
         CountDownLatch assigned = new CountDownLatch(1);
@@ -102,21 +110,21 @@ public final class Tools {
         });
         stops.put(words[1], () -> {
             consumer.wakeup();
-            join(thread);
+            join(thread, DONE_MS);
         });
         thread.start();
-        if (!assigned.await(20, TimeUnit.SECONDS)) System.out.println("no assignment");
+        if (!assigned.await(60, TimeUnit.SECONDS)) System.out.println("no assignment");
     }
 
-    private static void join(Thread thread) {
+    private static void join(Thread thread, long ms) {
         try {
-            thread.join(20_000);
+            thread.join(ms);
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
         }
     }
 
-    private static void run(String line, PrintStream out) throws Exception {
+    private static void run(String line, PrintStream out, long ms) throws Exception {
         String input = "";
         int at = line.indexOf(" <<< ");
         if (at >= 0) {
@@ -133,10 +141,10 @@ public final class Tools {
                 words.set(i, file.toString());
             }
         }
-        capture(tool, words, input, out);
+        capture(tool, words, input, out, ms);
     }
 
-    private static void capture(String tool, List<String> words, String input, PrintStream out) {
+    private static void capture(String tool, List<String> words, String input, PrintStream out, long ms) {
         ByteArrayOutputStream said = new ByteArrayOutputStream();
         AtomicInteger status = new AtomicInteger(UNKNOWN);
         // What is said after the exit would not be said by a process of its own.
@@ -163,9 +171,14 @@ public final class Tools {
             List.copyOf(hooks).forEach(Runnable::run);
         });
         thread.start();
-        join(thread);
+        join(thread, ms);
         boolean late = thread.isAlive();
         status.compareAndSet(UNKNOWN, 0);
+        // Gone before the next one runs: what it says and how it exits would be taken for that one's.
+        while (thread.isAlive()) {
+            thread.interrupt();
+            join(thread, 100);
+        }
         System.setOut(out);
         System.setErr(err);
         out.print(said.toString(StandardCharsets.UTF_8).stripTrailing() + "\n");

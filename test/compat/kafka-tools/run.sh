@@ -11,11 +11,7 @@ classes="$COMPAT_DIR/kafka-tools-classes"
 data=$(mktemp -d)
 log="$COMPAT_LOGS/kafka-tools-polymq.log"
 
-command -v javac >/dev/null || debian default-jdk-headless || exit 1
-command -v mvn >/dev/null || debian maven || exit 1
-if ! ls "$jars"/kafka-tools-*.jar >/dev/null 2>&1; then
-  mvn -q -B -f bench/wire/pom.xml dependency:copy-dependencies -DoutputDirectory="$jars" || exit 1
-fi
+jars bench/wire/pom.xml "$jars" || exit 1
 javac -nowarn -cp "$jars/*" -d "$classes" $here/Tools.java || exit 1
 
 # A broker of its own: it begins without topics, groups and rules, as Kafka did.
@@ -25,10 +21,7 @@ ports=$(node dist/main.js config | awk '$1 ~ /-port$/ && $2 != "off" { print "--
 node dist/main.js serve --data-dir "$data" $ports --log-level warn >"$log" 2>&1 &
 broker=$!
 trap 'kill $broker; wait $broker; rm -rf "$data"' EXIT
-for _ in $(seq 150); do
-  grep -q "PolyMQ ready" "$log" && break
-  sleep 0.2
-done
+until_says "PolyMQ ready" "$log" $broker || exit 1
 address=$(grep -oE "kafka://127\.0\.0\.1:[0-9]+" "$log" | head -1)
 
 compare() {

@@ -14,7 +14,7 @@ rm -rf "$folder/src" "$folder/testHelpers" "$folder/scripts"
 mkdir -p "$folder"
 cp -r "$KAFKAJS_SRC"/{src,testHelpers,scripts,index.js,jest.config.js,package.json} "$folder/" || exit 1
 (cd "$folder" && [ -d node_modules/jest-circus ] ||
-  npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund) || exit 1
+  again npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund) || exit 1
 
 # Its brokers: an administrator "test", two partitions unless told otherwise, TLS, every login.
 (
@@ -36,9 +36,8 @@ node dist/main.js serve --data-dir "$data" $ports --log-level warn \
   --kafka-advertised localhost --kafkas-advertised localhost --kafka-node-id 0 --kafka-num-partitions 2 >"$COMPAT_LOGS/kafkajs-suite.broker" 2>&1 &
 broker=$!
 trap 'kill $broker; wait $broker; rm -rf "$data"' EXIT
-while kill -0 $broker && ! grep -q "PolyMQ ready" "$COMPAT_LOGS/kafkajs-suite.broker"; do sleep 0.2; done
+until_says "PolyMQ ready" "$COMPAT_LOGS/kafkajs-suite.broker" $broker || exit 1
 port() { grep -oE "$1://[^ ]*127\.0\.0\.1:[0-9]+" "$COMPAT_LOGS/kafkajs-suite.broker" | head -1 | grep -oE '[0-9]+$'; }
-[ "$(port kafka)" ] && [ "$(port kafkas)" ] || { cat "$COMPAT_LOGS/kafkajs-suite.broker"; exit 1; }
 "$PYTHON" $here/users.py "localhost:$(port kafka)" || exit 1
 node $here/adapt.mjs "$folder" "$(port kafka)" "$(port kafkas)" || exit 1
 

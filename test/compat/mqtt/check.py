@@ -12,7 +12,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 URL = urlparse(os.environ["MQTT_URL"])
 VERSIONS = {"3.1": mqtt.MQTTv31, "3.1.1": mqtt.MQTTv311, "5": mqtt.MQTTv5}
-WAIT = 10
+WAIT = 60
 
 
 class Peer:

@@ -17,6 +17,6 @@ try:
         print(shop.stdout, shop.stderr)
 finally:
     worker.send_signal(signal.SIGTERM)
-    code = worker.wait(30)
+    code = worker.wait(60)
 print(f"{'ok' if code == 0 else 'not ok'} - the worker stops when asked (exit {code})")
 sys.exit(0 if good and code == 0 else 1)

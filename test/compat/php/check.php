@@ -40,7 +40,7 @@ check('hello world', function ($channel) {
     $channel->basic_publish(new AMQPMessage('Hello World!'), '', $queue);
     $seen = [];
     $channel->basic_consume($queue, '', false, true, false, false, function ($m) use (&$seen) { $seen[] = $m->getBody(); });
-    $channel->wait(null, false, 5);
+    $channel->wait(null, false, 60);
     expect(['Hello World!'], $seen);
 });
 
@@ -68,7 +68,7 @@ check('confirms and mandatory returns', function ($channel) {
         $channel->basic_publish(new AMQPMessage("$i", ['delivery_mode' => 2]), '', $queue);
     }
     $channel->basic_publish(new AMQPMessage('lost'), '', bin2hex(random_bytes(8)), true);
-    $channel->wait_for_pending_acks_returns(10);
+    $channel->wait_for_pending_acks_returns(60);
     expect(201, $acks);
     expect([[312, 'NO_ROUTE']], $returned);
     [, $count] = $channel->queue_declare($queue, true);
@@ -87,7 +87,7 @@ check('prefetch, nack, redelivery', function ($channel) {
         $m->getBody() === '1' && !$m->isRedelivered() ? $m->nack(true) : $m->ack();
     });
     while (count($seen) < 4) {
-        $channel->wait(null, false, 5);
+        $channel->wait(null, false, 60);
     }
     expect([['0', false], ['1', false], ['1', true], ['2', false]], $seen);
 });
@@ -115,7 +115,7 @@ check('dead letters after a TTL', function ($channel) {
     $channel->basic_consume($dead, '', false, true, false, false, function ($m) use (&$reasons) {
         $reasons[] = $m->get('application_headers')->getNativeData()['x-death'][0]['reason'];
     });
-    $channel->wait(null, false, 5);
+    $channel->wait(null, false, 60);
     expect(['expired'], $reasons);
 });
 

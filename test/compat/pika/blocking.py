@@ -82,7 +82,7 @@ def generator_acks_and_redelivery():
         channel.basic_publish("", queue, str(n).encode())
     channel.basic_qos(prefetch_count=2)
     seen = []
-    for method, _properties, body in channel.consume(queue, inactivity_timeout=5):
+    for method, _properties, body in channel.consume(queue, inactivity_timeout=60):
         assert method is not None, "timed out"
         seen.append((body, method.redelivered))
         if body == b"1" and not method.redelivered:
@@ -119,7 +119,7 @@ def dead_letters_after_ttl():
     arguments = {"x-message-ttl": 50, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead}
     queue = channel.queue_declare("", exclusive=True, arguments=arguments).method.queue
     channel.basic_publish("", queue, b"x")
-    for method, properties, _body in channel.consume(dead, inactivity_timeout=5):
+    for method, properties, _body in channel.consume(dead, inactivity_timeout=60):
         assert method is not None, "timed out"
         assert properties.headers["x-death"][0]["reason"] == "expired"
         break
@@ -152,7 +152,7 @@ def rpc_over_direct_reply_to():
     server = connection.channel()
     server.basic_consume(queue, serve, auto_ack=True)
     channel.basic_publish("", queue, b"ping", pika.BasicProperties(reply_to="amq.rabbitmq.reply-to"))
-    for _ in range(50):
+    for _ in range(600):
         connection.process_data_events(time_limit=0.1)
         if answers:
             break

@@ -18,7 +18,7 @@ class Session:
             on_open_callback=lambda connection: connection.channel(on_open_callback=self.channel_open),
             on_open_error_callback=lambda _connection, error: self.stop(f"cannot connect: {error}"),
             on_close_callback=lambda connection, _reason: connection.ioloop.stop())
-        self.connection.ioloop.call_later(30, lambda: self.stop("timed out"))
+        self.connection.ioloop.call_later(60, lambda: self.stop("timed out"))
 
     def stop(self, problem):
         self.problem = problem

@@ -29,7 +29,7 @@ function clientOf(broker: string): Kafka {
 
 let names = 0;
 const fresh = (what: string): string => `${what}-${names++}`;
-const until = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { timeout: 15_000, interval: 10 });
+const until = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { timeout: 60_000, interval: 10 });
 
 async function topicOf(partitions: number, values: readonly string[], from = kafka): Promise<string> {
   const topic = fresh("topic");
