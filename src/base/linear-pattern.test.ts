@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { LinearPattern } from "./linear-pattern.ts";
+import { cpuMsOf } from "./testing/cpu-time.ts";
 
 const TEXTS = [
   "",
@@ -118,9 +119,10 @@ describe("a pattern", () => {
   ])("'%s' is refused", (source) => expect(() => new LinearPattern(source)).toThrow(SyntaxError));
 
   test("that would keep the runtime's own engine busy for years does not", () => {
-    const started = performance.now();
-    expect(new LinearPattern("(a+)+b").matches("a".repeat(250))).toBe(false);
-    expect(new LinearPattern("(a|aa)*(a|aa)*c").matches("a".repeat(250))).toBe(false);
-    expect(performance.now() - started).toBeLessThan(1000);
+    const cpuMs = cpuMsOf(() => {
+      expect(new LinearPattern("(a+)+b").matches("a".repeat(250))).toBe(false);
+      expect(new LinearPattern("(a|aa)*(a|aa)*c").matches("a".repeat(250))).toBe(false);
+    });
+    expect(cpuMs).toBeLessThan(1000);
   });
 });

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cpuMsOf } from "./testing/cpu-time.ts";
 import { TopicTree } from "./topic-tree.ts";
 
 function naiveMatch(pattern: readonly string[], key: readonly string[]): boolean {
@@ -63,10 +64,11 @@ describe("TopicTree", () => {
     const tree = new TopicTree<number>();
     tree.add(`${"#.*.".repeat(30)}x`, 1);
     tree.add(`${"#.a.".repeat(30)}x`, 2);
-    const started = performance.now();
-    expect(matches(tree, `${"a.".repeat(120)}y`).size).toBe(0);
-    expect(matches(tree, `${"a.".repeat(120)}x`)).toEqual(new Set([1, 2]));
-    expect(performance.now() - started).toBeLessThan(200);
+    const cpuMs = cpuMsOf(() => {
+      expect(matches(tree, `${"a.".repeat(120)}y`).size).toBe(0);
+      expect(matches(tree, `${"a.".repeat(120)}x`)).toEqual(new Set([1, 2]));
+    });
+    expect(cpuMs).toBeLessThan(500);
   });
 
   it("speaks other syntaxes", () => {

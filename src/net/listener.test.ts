@@ -50,6 +50,25 @@ it("closes: accepts nobody, lets everybody say goodbye, and has nothing left", a
   expect(late.heard).toBe("");
 });
 
+it("lets everybody say goodbye without a grace as well, and though the process stood still meanwhile", async () => {
+  const thoughtful: ConnectionAcceptor = {
+    ...echo,
+    accept: (transport) => {
+      const handler = echo.accept(transport);
+      const goodbye = handler.shutdown.bind(handler);
+      return Object.assign(handler, { shutdown: () => setImmediate(() => setImmediate(goodbye)) });
+    },
+  };
+  const listener = await listen({ kind: "plain", protocols: [{ acceptor: thoughtful }] });
+  const client = new Client(listener);
+  await client.says("hello");
+  const closed = listener.close(0);
+  for (const end = performance.now() + 200; performance.now() < end; );
+  await closed;
+  await client.gone;
+  expect(client.heard).toBe("hellobye");
+});
+
 it("cuts who does not go within the grace", async () => {
   const stubborn: ConnectionAcceptor = {
     ...echo,

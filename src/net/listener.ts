@@ -7,8 +7,13 @@ import type { Connection, Scratch } from "./connection.ts";
 import { Arrivals, type ConnectionBudget, type Entrance } from "./entrance.ts";
 import { type Offering, openEntrance } from "./offering.ts";
 
-/** Before connections are cut at a stop without grace. */
-const GOODBYE_MS = 50;
+/** How often it is looked whether all connections have gone. */
+const LOOK_MS = 2;
+/**
+ * As often at least, however short the grace: time for what takes no waiting. Counted and not measured, since in a time
+ * in which this process stood still nobody could say goodbye.
+ */
+const GOODBYE_LOOKS = 25;
 /** For sockets that were cut to be gone. */
 const CUT_MS_MAX = 1000;
 
@@ -94,8 +99,7 @@ export class Listener {
   async close(graceMs: number): Promise<void> {
     this.stop();
     for (const connection of this.connections) connection.shutdown();
-    // Without any grace there is still time for what takes no waiting.
-    await this.emptied(Math.max(graceMs, GOODBYE_MS));
+    await this.emptied(graceMs, GOODBYE_LOOKS);
     for (const connection of this.connections) connection.end(0);
     await new Promise(setImmediate);
     for (const connection of this.connections) connection.destroy();
@@ -103,10 +107,11 @@ export class Listener {
     await this.emptied(CUT_MS_MAX);
   }
 
-  private async emptied(forMs: number): Promise<void> {
+  private async emptied(forMs: number, looksMin = 0): Promise<void> {
     const deadline = performance.now() + forMs;
-    while (this.connections.size > 0 && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 2));
+    for (let looks = 0; looks < looksMin || performance.now() < deadline; looks++) {
+      if (this.connections.size === 0) return;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
   }
 }

@@ -2,7 +2,7 @@
 // how the same tests prove themselves against rabbitmq-server).
 import { connect } from "amqplib";
 import { afterAll } from "vitest";
-import type { Broker } from "../../src/index.ts";
+import type { Broker, Clock } from "../../src/index.ts";
 
 export interface TestBroker {
   url: string;
@@ -45,9 +45,9 @@ function withGuest(url: string): string {
 
 /**
  * A broker in this process with its inside in reach: for what no protocol can change yet. AMQP alone
- * listens, unless `texts` has more ports.
+ * listens, unless `texts` has more ports. Connections live in real time, whatever the clock.
  */
-export async function startServer(texts: Record<string, string> = {}) {
+export async function startServer(texts: Record<string, string> = {}, clock?: Clock) {
   const [{ configure }, { CLIENT_PORTS, limitsOf }, { Server }, { SystemClock }, { silentLogger }] =
     await Promise.all([
       import("../../src/config/sources.ts"),
@@ -61,7 +61,12 @@ export async function startServer(texts: Record<string, string> = {}) {
   const layer = new Map(Object.entries(all).map(([name, text]) => [name, { text, place: "test" }]));
   const { settings } = configure([layer as Parameters<typeof configure>[0][number]]);
   const limits = limitsOf(settings);
-  const server = await Server.start({ settings, limits, clock: new SystemClock(), logger: silentLogger });
+  const server = await Server.start({
+    settings,
+    limits,
+    clock: clock ?? new SystemClock(),
+    logger: silentLogger,
+  });
   await server.broker!.access.ready;
   const port = (name: string) => server.listeners.find((listener) => listener.name === name)?.port;
   return {

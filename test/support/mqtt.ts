@@ -34,7 +34,7 @@ export class Client {
     const version = options.protocolVersion ?? 5;
     const mqtt = connect(url, {
       reconnectPeriod: 0,
-      connectTimeout: 5000,
+      connectTimeout: 60_000,
       protocolVersion: version,
       ...(version === 3 && { protocolId: "MQIsdp" }),
       ...options,

@@ -18,6 +18,8 @@ export interface ProcessOptions {
 
 export class PolymqProcess {
   url = "";
+  /** Where its figures are. */
+  httpUrl = "";
   output = "";
   exitCode: number | null | undefined;
   private exited!: Promise<void>;
@@ -79,6 +81,7 @@ export class PolymqProcess {
     const address = /amqp:\/\/(?:[^@\s]*@)?([\d.]+:\d+)/.exec(this.output)?.[1];
     if (!address) throw new Error(`the banner names no amqp:// address\n${this.output}`);
     this.url = `amqp://guest:guest@${address}`;
+    this.httpUrl = /http:\/\/[\d.]+:\d+/.exec(this.output)?.[0] ?? "";
   }
 
   /** Ends the process the way a power cut would, as far as the process is concerned. */
@@ -92,6 +95,12 @@ export class PolymqProcess {
     if (this.exitCode === undefined) this.child.kill("SIGTERM");
     await this.exited;
     return this.exitCode ?? null;
+  }
+
+  /** One of the figures at /metrics that have no labels. */
+  async figure(name: string): Promise<number> {
+    const page = await (await fetch(`${this.httpUrl}/metrics`)).text();
+    return Number(new RegExp(`^${name} (.*)$`, "m").exec(page)?.[1]);
   }
 
   residentBytes(): number {

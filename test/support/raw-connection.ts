@@ -21,7 +21,7 @@ export interface RawOptions {
   tune?: { channelMax?: number; frameMax?: number; heartbeat?: number };
 }
 
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 export const PROTOCOL_HEADER = Buffer.from("AMQP\x00\x00\x09\x01", "latin1");
 
 export class RawConnection {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cpuMsOf } from "../../base/testing/cpu-time.ts";
 import type { Table } from "../../message/values.ts";
 import type { QueueHandle, Route, RoutedMessage } from "../types.ts";
 import { exchange, FakeHost, FakeMeta, queue, table, text } from "./fakes.ts";
@@ -241,14 +242,15 @@ describe("routes", () => {
     const space = open();
     space.queueDeclare(queue("work"), null);
     const kept = space.route("", "work");
-    const started = performance.now();
-    for (let n = 0; n < 5000; n++) {
-      const owner = { connectionName: `c${n}` };
-      const { name } = space.queueDeclare(queue("", { exclusive: true }), owner);
-      space.route("", name);
-      space.ownerGone(owner);
-    }
-    expect((performance.now() - started) / 5000).toBeLessThan(0.2);
+    const cpuMs = cpuMsOf(() => {
+      for (let n = 0; n < 5000; n++) {
+        const owner = { connectionName: `c${n}` };
+        const { name } = space.queueDeclare(queue("", { exclusive: true }), owner);
+        space.route("", name);
+        space.ownerGone(owner);
+      }
+    });
+    expect(cpuMs / 5000).toBeLessThan(0.2);
     expect(kept.valid).toBe(true);
   });
 });

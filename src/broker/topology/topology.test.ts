@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { cpuMsOf } from "../../base/testing/cpu-time.ts";
 import type { QueueHandle } from "../types.ts";
 import type { TopologyChange } from "./change.ts";
 import { exchange, FakeHost, FakeMeta, queue, refusalOf, table } from "./fakes.ts";
@@ -151,9 +152,11 @@ describe("Topology", () => {
       space.queueDeclare(queue(`queue-${n}`, { ...durable, arguments: table({ "x-message-ttl": 5 }) }), null);
       space.bind(edge("amq.topic", `queue-${n}`, { key: `orders.${n}.*` }), null);
     }
-    const started = performance.now();
-    const again = Topology.open(meta, new FakeHost()).namespace("/");
-    expect(performance.now() - started).toBeLessThan(2000);
+    let again = space;
+    const cpuMs = cpuMsOf(() => {
+      again = Topology.open(meta, new FakeHost()).namespace("/");
+    });
+    expect(cpuMs).toBeLessThan(2000);
     expect(again.queueCount).toBe(10_000);
     expect(again.route("amq.topic", "orders.77.x").queues).toHaveLength(1);
   });

@@ -283,21 +283,27 @@ describe("a log whose small batches are in the journal", () => {
   });
 });
 
-describe("a journal's file of which every log was deleted", () => {
-  it("may be torn when it is begun anew", async () => {
+describe("a file of the journal", () => {
+  const names = ["a", "b", "c", "d"];
+
+  async function begun() {
     const disk = new SimDisk();
     disk.replace("/data/FORMAT", Buffer.from("polymq data directory, format 1\n"));
     const journal = new RoundJournal(disk, "/data", "/data/journal", 4096, silentLogger);
-    const names = ["a", "b", "c", "d"];
-    const write = (bytes: number): Promise<boolean> =>
+    const write = (bytes: number, of = names): Promise<boolean> =>
       journal.write(
-        names.map((name): JournalEntry => {
+        of.map((name): JournalEntry => {
           const log = { name, settle: async () => {} };
           return { log, base: 0, offset: 64, bytes, buffers: [Buffer.alloc(bytes)] };
         }),
       );
     while (!(await write(10))) await new Promise(setImmediate);
     for (let round = 0; round < 6; round++) expect(await write(10)).toBe(true);
+    return { disk, journal, write };
+  }
+
+  it("of which every log was deleted may be torn when it is begun anew", async () => {
+    const { disk, journal, write } = await begun();
     for (const name of names) await journal.forget(name);
     // The other file takes one round; then it is the turn of the first again.
     expect(await write(500)).toBe(true);
@@ -312,4 +318,21 @@ describe("a journal's file of which every log was deleted", () => {
     expect(roundsOf(Buffer.from(before)).length).toBeGreaterThan(6);
     expect(roundsOf(Buffer.from(torn)).length).toBe(1);
   });
+
+  it("that is given back is read by a start until the journal says so", async () => {
+    const { disk, journal, write } = await begun();
+    const others = ["e", "f", "g", "h"];
+    expect(await write(500, others)).toBe(true);
+    await new Promise(setImmediate);
+    await journal.forget("a");
+    const told = (): boolean[] => roundsOf(Buffer.from(disk.bytesOf("/data/journal/1"))).map(forgets);
+    expect(told()).toEqual([false, true]);
+    // That was a round, too, and said that the first file is not needed.
+    await journal.forget("b");
+    expect(told()).toEqual([false, true]);
+  });
 });
+
+function forgets({ entries }: JournalRound): boolean {
+  return entries.some(({ place }) => place.base === null);
+}

@@ -41,6 +41,8 @@ class JournalFile {
   offset = 0;
   /** Of which something is in the file that may not be on stable storage elsewhere. */
   readonly logs = new Map<string, JournaledLog>();
+  /** Of which something is in the file. */
+  readonly names = new Set<string>();
   releasing: Promise<void> | null = null;
 
   constructor(handle: number) {
@@ -60,7 +62,9 @@ export class RoundJournal {
   /** The one that is being filled comes first. Empty: not made yet. */
   private files: JournalFile[] = [];
   private making: Promise<void> | null = null;
+  /** Up to this generation all is in the logs' own files; and what of that a start would find written. */
   private released = 0;
+  private releasedWritten = 0;
   private readonly settles = new Slots(SETTLES_AT_ONCE);
   private readonly oneByOne = new Slots(1);
   /** Takes nothing any more. */
@@ -83,8 +87,9 @@ export class RoundJournal {
     return this.oneByOne.use(() => this.writeEntries(entries));
   }
 
+  /** A start would write something of this log again. */
   holds(name: string): boolean {
-    return this.files.some((file) => file.logs.has(name));
+    return this.files.some(({ generation, names }) => generation > this.releasedWritten && names.has(name));
   }
 
   /** From now on nothing that was written of a log comes back. Rejects when the disk takes no writes. */
@@ -92,7 +97,10 @@ export class RoundJournal {
     return this.oneByOne.use(async () => {
       if (!this.holds(name)) return;
       await this.append([{ name, base: null, offset: 0, bytes: 0 }], []);
-      for (const file of this.files) file.logs.delete(name);
+      for (const { logs, names } of this.files) {
+        logs.delete(name);
+        names.delete(name);
+      }
     });
   }
 
@@ -156,9 +164,12 @@ export class RoundJournal {
     }
     try {
       if (this.isFull(bytes, entries) && !(await this.turnOver(bytes, entries))) return false;
-      const { logs } = this.files[0];
+      const { logs, names } = this.files[0];
       // Also when it fails: what then lies there may be whole, and must not outlive the log.
-      for (const { log } of entries) logs.set(log.name, log);
+      for (const { log } of entries) {
+        logs.set(log.name, log);
+        names.add(log.name);
+      }
       await this.append(places, data);
       return true;
     } catch (error) {
@@ -170,11 +181,12 @@ export class RoundJournal {
   private async append(places: readonly JournalPlace[], data: readonly Uint8Array[]): Promise<void> {
     const [file, before] = this.files;
     const { generation, rounds: round } = file;
+    const { life, released } = this;
     const header = {
-      life: this.life,
+      life,
       generation,
       round,
-      released: this.released,
+      released,
       roundsBefore: before.generation === generation - 1 ? before.rounds : 0,
     };
     const lead = encodeRound(header, places);
@@ -183,6 +195,7 @@ export class RoundJournal {
     await this.disk.write(file.handle, [lead, ...data], file.offset);
     if (!this.disk.durableWrites) await this.disk.datasync(file.handle);
     this.syncs++;
+    this.releasedWritten = released;
     file.rounds++;
     file.offset = alignRound(end);
   }
@@ -205,6 +218,7 @@ export class RoundJournal {
     other.generation = file.generation + 1;
     other.rounds = 0;
     other.offset = 0;
+    other.names.clear();
     this.files = [other, file];
     this.release(file);
     return true;

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Table, TypedValue } from "../../message/values.ts";
 import { FakeBroker } from "./testing/broker.ts";
 import { contentHeader, FakePeer, frame, methodFrame, publishFrames } from "./testing/peer.ts";
@@ -477,7 +477,7 @@ describe("flow control", () => {
     expect(peer.paused).toBe(0);
     peer.write(many(methodFrame(1, "basic.qos", { prefetchSize: 0, prefetchCount: 1, global: false })));
     expect(peer.paused).toBe(1);
-    await vi.waitUntil(() => peer.paused === 0);
+    await expect.poll(() => peer.paused).toBe(0);
     expect(peer.frames().filter(({ name }) => name === "basic.qos-ok").length).toBe(300);
   });
 

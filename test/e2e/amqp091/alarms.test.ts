@@ -37,7 +37,12 @@ function listen(connection: ChannelModel): string[] {
   return heard;
 }
 
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+/** The broker has looked at its memory again, and done what follows from that. */
+async function lookedAgain(): Promise<void> {
+  const { calls } = resident.mock;
+  const before = calls.length;
+  await eventually(() => calls.length > before + 1, "the broker to look again");
+}
 
 describe("memory above the watermark", () => {
   test("publishers are told once and held, consumers drain, and then it goes on", async () => {
@@ -62,12 +67,12 @@ describe("memory above the watermark", () => {
     await inbox.count(4);
     consumer.ackAll();
     await barrier(consumer);
-    await pause(600);
+    await lookedAgain();
     expect([inbox.bodies(), confirmed]).toEqual([["1", "2", "3", "4"], false]);
     expect(broker.stats().messagesUnacked).toBe(0);
     // A tenth below the mark, not just below it.
     resident.mockReturnValue(GiB - MiB);
-    await pause(600);
+    await lookedAgain();
     expect(heard.publisher).toEqual(["blocked: low on memory"]);
     resident.mockReturnValue(100 * MiB);
     await rest;
@@ -109,7 +114,7 @@ describe("memory above the watermark", () => {
     raw.publish(1, { exchange: "", routingKey: "nowhere" });
     await raw.expect("basic.ack");
     raw.publish(1, { exchange: "", routingKey: "nowhere" });
-    await pause(400);
+    await lookedAgain();
     expect(broker.stats().published).toBe(1);
     resident.mockReturnValue(100 * MiB);
     await raw.expect("basic.ack");
@@ -117,7 +122,8 @@ describe("memory above the watermark", () => {
   });
 
   test("stopping does not wait for those that are held", async () => {
-    const { broker, client } = await start();
+    // Longer than a test may take.
+    const { broker, client } = await start({ shutdownGrace: "10m" });
     const connection = await client.connection();
     const heard = listen(connection);
     resident.mockReturnValue(2 * GiB);
@@ -125,9 +131,7 @@ describe("memory above the watermark", () => {
     const channel = await client.channel(connection);
     for (let i = 0; i < 100; i++) send(channel, "nowhere", `${i}`);
     await eventually(() => heard.length === 1, "connection.blocked");
-    const before = performance.now();
     await cleanUps.shift()?.();
-    expect(performance.now() - before).toBeLessThan(2000);
     cleanUps.length = 0;
   });
 });

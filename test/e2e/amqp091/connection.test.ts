@@ -343,12 +343,11 @@ describe("an open connection", () => {
   });
 
   test("heartbeats come at half the interval, and silence ends the connection", async () => {
-    const raw = await RawConnection.open(broker.url, { tune: { heartbeat: 1 } });
-    const since = Date.now();
-    expect((await raw.next()).name).toBe("heartbeat");
-    expect(Date.now() - since).toBeLessThan(1500);
+    const raw = await RawConnection.open(broker.url, { tune: { heartbeat: 2 } });
     await raw.closed;
-    expect(Date.now() - since).toBeLessThan(6000);
+    // At whole intervals there would be one of them while silence is borne with.
+    expect(raw.incoming.length).toBeGreaterThanOrEqual(2);
+    expect(new Set(raw.incoming.map(({ name }) => name))).toEqual(new Set(["heartbeat"]));
   });
 
   test("any octet counts as a sign of life", async () => {

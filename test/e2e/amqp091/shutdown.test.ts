@@ -36,7 +36,8 @@ function closeOf(connection: ChannelModel): Promise<Closed> {
 }
 
 test.each([
-  ["a grace", 5000],
+  // Longer than a test may take: whoever was waited for in vain would be noticed.
+  ["a grace", 600_000],
   ["no grace", 0],
 ])(
   "with %s every client is told 320 with RabbitMQ's text, and stopping waits for none that answers",
@@ -47,9 +48,7 @@ test.each([
     const channel = await connections[0]!.createChannel();
     await channel.assertQueue("q");
     await channel.consume("q", () => {});
-    const before = performance.now();
     await broker.stop();
-    expect(performance.now() - before).toBeLessThan(1000);
     for (const { code, message } of await Promise.all(closed)) {
       expect(code).toBe(320);
       expect(message).toContain(SHUTDOWN);

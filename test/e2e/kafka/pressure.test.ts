@@ -62,7 +62,8 @@ test("a producer waits while memory is short, a consumer does not", async () => 
 
 describe("a stop", () => {
   test("answers what waits for records with what there is, and hangs up", async () => {
-    const { connected, stop } = await start({ shutdownGrace: "5s" });
+    // Longer than a test may take: nobody is waited for in vain.
+    const { connected, stop } = await start({ shutdownGrace: "10m" });
     const [client, other] = [await connected(), await connected()];
     const topics = [{ name: "t" }, { name: "marker" }];
     await client.ask(metadata, 4, { topics, allowAutoTopicCreation: true });
@@ -71,13 +72,10 @@ describe("a stop", () => {
     // What is behind the fetch was taken: so was the fetch.
     client.post(produce, 3, records("marker", "m"));
     await other.ask(fetch, 4, reading("marker", 20_000));
-    const startMs = performance.now();
     const stopped = stop();
     expect((await waiting()).responses[0]!.partitions[0]).toMatchObject({ errorCode: 0, highWatermark: 1 });
     await Promise.all([client.hungUp(), other.hungUp()]);
     await stopped;
-    // Nobody was waited for in vain.
-    expect(performance.now() - startMs).toBeLessThan(4000);
   });
 });
 

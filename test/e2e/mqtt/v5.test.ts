@@ -43,10 +43,11 @@ describe("connecting", () => {
   });
 
   test("a silent client is told, and closed, after one and a half intervals", async () => {
+    // From before it speaks: how late its last word is read says nothing. Timers count whole milliseconds.
+    const start = performance.now();
     const raw = await RawMqtt.connect(broker.url, { keepalive: 1 });
-    const start = Date.now();
     expect(await raw.next("disconnect")).toMatchObject({ reasonCode: 0x8d });
-    expect(Date.now() - start).toBeGreaterThan(1400);
+    expect(performance.now() - start).toBeGreaterThan(1490);
     await raw.closed;
   });
 
@@ -90,14 +91,14 @@ describe("publishing", () => {
       properties: { messageExpiryInterval },
     });
     await publisher.mqtt.publishAsync(topic, "short", expiring(1));
-    await publisher.mqtt.publishAsync(topic, "long", expiring(100));
+    await publisher.mqtt.publishAsync(topic, "long", expiring(1000));
     // MQTT's shortest expiry is a second, and it is to be over: later is as good.
     await new Promise((resolve) => setTimeout(resolve, 1200));
     const second = await RawMqtt.connect(broker.url, lasting);
     const message = await second.next("publish");
     expect(`${message.payload}`).toBe("long");
-    expect(message.properties?.messageExpiryInterval).toBeLessThan(100);
-    expect(message.properties?.messageExpiryInterval).toBeGreaterThan(90);
+    expect(message.properties?.messageExpiryInterval).toBeLessThan(1000);
+    expect(message.properties?.messageExpiryInterval).toBeGreaterThan(900);
     second.close();
     await publisher.end();
   });
@@ -151,7 +152,8 @@ describe("publishing", () => {
     const names = new Map<number, string>();
     let saved = 0;
     for (let i = 0; i < 60; i++) {
-      const expected = `${base}/${i % 4}`;
+      // Each twice in a row: more names than aliases share them, and which do is not said.
+      const expected = `${base}/${(i >> 1) % 4}`;
       raw.publish({ topic: expected, payload: `${i}` });
       const { topic, properties, payload } = await raw.next("publish");
       const alias = properties?.topicAlias as number;
@@ -161,7 +163,7 @@ describe("publishing", () => {
       else names.set(alias, topic);
       expect([names.get(alias), `${payload}`]).toEqual([expected, `${i}`]);
     }
-    expect(saved).toBeGreaterThan(0);
+    expect(saved).toBeGreaterThanOrEqual(30);
     raw.close();
   });
 

@@ -2,7 +2,7 @@
 import { expect } from "vitest";
 import { ManualClock } from "../../../base/clock.ts";
 import { type TestSource, testBatch } from "../../conformance.ts";
-import type { Batch, Engine, Log } from "../../engine.ts";
+import type { Batch, Durability, Engine, Log } from "../../engine.ts";
 import { openFileEngine } from "../file-engine.ts";
 import type { Random, SimDisk, SimOperation } from "../sim-disk.ts";
 import { Ledger, type Life, startWriter } from "./ledger.ts";
@@ -11,8 +11,13 @@ const LOGS = 6;
 const SEGMENT_BYTES = 1_024;
 export const MANY_LOGS_DIRECTORY = "/data";
 
-export function openMany(disk: SimDisk, clock = new ManualClock()): Promise<Engine> {
-  return openFileEngine({ directory: MANY_LOGS_DIRECTORY, disk, clock, segmentBytes: SEGMENT_BYTES });
+export function openMany(
+  disk: SimDisk,
+  clock = new ManualClock(),
+  durability: Durability = "fsync",
+): Promise<Engine> {
+  const directory = MANY_LOGS_DIRECTORY;
+  return openFileEngine({ directory, disk, clock, segmentBytes: SEGMENT_BYTES, durability });
 }
 
 export function openOne(engine: Engine, name: string): Promise<Log> {
@@ -54,9 +59,9 @@ class Place {
     };
   }
 
-  offer(random: Random): void {
+  offer(random: Random, promised: Durability): void {
     const batch = this.ledger.nextBatch(random);
-    const durability: Batch["durability"] = random() < 0.1 ? "os" : "fsync";
+    const durability: Batch["durability"] = promised !== "fsync" || random() < 0.1 ? "os" : "fsync";
     this.source?.offer({ ...batch, durability });
     this.offered++;
   }
@@ -79,6 +84,7 @@ class Place {
 export class ManyLogs {
   readonly places = Array.from({ length: LOGS }, (_, index) => new Place(`p${index}`));
   journalWrites = 0;
+  private durability: Durability = "fsync";
 
   /** Leads one life to its end, whichever that is; `groups` rounds at least. */
   async live(disk: SimDisk, random: Random, label: string, groups: number, faults: number): Promise<void> {
@@ -93,8 +99,11 @@ export class ManyLogs {
       setImmediate(() => clock.advance(1_000));
       return random() < 0.5 ? "EIO" : "ENOSPC";
     };
+    // What one level of durability has written is found by the others.
+    const durability = random() < 0.85 ? "fsync" : random() < 0.5 ? "os" : "memory";
+    this.durability = durability;
     const lived = (async () => {
-      const engine = await openMany(disk, clock);
+      const engine = await openMany(disk, clock, durability);
       for (const place of this.places) await place.begin(engine, label, life);
       for (let group = 0; group < groups && !life.over; group++) await this.act(engine, random, label, life);
       if (random() < 0.5) {
@@ -109,23 +118,40 @@ export class ManyLogs {
     if (failure !== null) throw failure;
   }
 
+  private async deleteSome(
+    engine: Engine,
+    count: number,
+    first: Place,
+    label: string,
+    life: Life,
+  ): Promise<void> {
+    for (let index = 0; index < count && !life.over; index++) {
+      const place = this.places[(this.places.indexOf(first) + index) % LOGS];
+      await place.delete(engine);
+      if (!life.over) await place.open(engine, `${label}, again`, life);
+    }
+  }
+
   /** What the next life finds: the power fails, or the process only. */
   end(disk: SimDisk, random: Random, powerLost: boolean): SimDisk {
-    if (powerLost) for (const { ledger } of this.places) ledger.committed = ledger.synced;
+    if (powerLost || this.durability === "memory")
+      for (const { ledger } of this.places) ledger.committed = ledger.synced;
     return powerLost ? disk.afterPowerLoss(random) : disk.afterKill();
   }
 
   private async act(engine: Engine, random: Random, label: string, life: Life): Promise<void> {
-    for (const place of this.places) if (random() < 0.85) place.offer(random);
-    await Promise.all(this.places.map(({ source, offered }) => source?.untilCommitted(offered)));
+    for (const place of this.places) if (random() < 0.85) place.offer(random, engine.durability);
+    const what = random();
+    const deletes = what >= 0.4 && what < 0.6;
+    const committed = this.places.map(({ source, offered }) => source?.untilCommitted(offered));
+    // Now and then in the middle of a round.
+    if (!deletes || random() < 0.5) await Promise.all(committed);
+    else for (let turns = Math.floor(random() * 20); turns > 0; turns--) await new Promise(setImmediate);
     if (life.over) return;
     const place = this.places[Math.floor(random() * LOGS)];
-    const what = random();
     if (what < 0.3) place.trim(random);
+    else if (deletes) await this.deleteSome(engine, what < 0.45 ? LOGS : 1, place, label, life);
     else if (what < 0.4) {
-      await place.delete(engine);
-      if (!life.over) await place.open(engine, `${label}, again`, life);
-    } else if (what < 0.5) {
       await place.log?.close();
       if (life.over) return;
       place.ledger.synced = place.ledger.committed;
