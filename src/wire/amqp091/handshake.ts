@@ -316,6 +316,8 @@ export class Handshake {
   }
 
   tick(elapsedMs: number): void {
+    // The time that it takes to check a login is not the client's.
+    if (this.state.at === "authenticating") return;
     this.leftMs -= elapsedMs;
     if (this.leftMs > 0) return;
     this.context.logger.warn({ connection: this.transport.name }, "handshake timed out");

@@ -221,7 +221,9 @@ export class StompConnection implements ConnectionHandler, FrameConsumer {
 
   /** Heart-beats: an EOL when nothing was sent for half the interval; silence for two of the client's is the end. */
   tick(elapsedMs: number): void {
-    if (this.phase === "connect" || this.phase === "login") {
+    // The time that it takes to check a login is not the client's.
+    if (this.phase === "login") return;
+    if (this.phase === "connect") {
       this.connectLeftMs -= elapsedMs;
       if (this.connectLeftMs <= 0) this.transport.destroy();
       return;
