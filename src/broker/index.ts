@@ -52,6 +52,8 @@ export interface Broker {
    * is done for is not there. @throws BrokerError namespace-not-found
    */
   ownSession(namespace: string, owner: Owner): Session;
+  /** Wall-clock ms of the clock by which messages expire and times are stored; it may be one that is moved by hand. */
+  now(): number;
   /** Id of the newest message (`StoredMessage.id`). */
   readonly newestMessageId: number;
   /** Names of all namespaces. */

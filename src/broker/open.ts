@@ -282,6 +282,10 @@ export class RunningBroker implements Broker, EngineObserver {
     return this.addSession({ grants: ownGrants }, OWN_PRINCIPAL, namespace, owner);
   }
 
+  now(): number {
+    return this.options.clock.now();
+  }
+
   get newestMessageId(): number {
     return this.shard.store.lastId;
   }

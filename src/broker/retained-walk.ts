@@ -21,6 +21,8 @@ export interface WalkedSpace {
   /** Slot of what a node keeps, or -1. */
   current(node: number): number;
   setAside(node: number): void;
+  /** Calls back when every change made so far is durable and thus seen; at once if they all are. */
+  whenDurable(then: () => void): void;
 }
 
 /** The walks of a shard; they share one allowance of work per turn, however many they are. */
@@ -39,7 +41,7 @@ export class RetainedWalks implements Task {
 
   start(space: WalkedSpace, pattern: TopicPattern, sink: RetainedSink): RetainedWalk {
     const walk = new Walk(this, space, pattern, sink);
-    walk.resume();
+    walk.begin();
     return walk;
   }
 
@@ -91,8 +93,11 @@ class Shown implements StoredMessage {
 }
 
 /**
- * One subscriber's way through the tree. Depth first, with a stack of its own: it can stop after any step
- * and go on in a later turn, whatever has come and gone meanwhile.
+ * One subscriber's way through the tree. It sees what was published before it began, and for that waits until it is
+ * durable: nobody else brings that to this subscriber. What is published later comes to it as news.
+ *
+ * Depth first, with a stack of its own: it can stop after any step and go on in a later turn, whatever has come and
+ * gone meanwhile.
  */
 class Walk implements RetainedWalk {
   scheduled = false;
@@ -108,7 +113,9 @@ class Walk implements RetainedWalk {
   /** Likewise of what has to be read first, by its stretch of the log. */
   private readonly cold = new Map<number, Found[]>();
   private coldCount = 0;
-  private loading = false;
+  /** For the disk: for what is to be read, or before it begins. */
+  private waiting = true;
+  private readonly lastId: number;
   private ended = false;
   private readonly shown = new Shown();
 
@@ -118,11 +125,20 @@ class Walk implements RetainedWalk {
     this.sink = sink;
     this.guarded = pattern.guarded;
     this.words = wordsOf(pattern);
-    this.enter(KeyTree.ROOT, this.closed([0]));
+    this.lastId = walks.store.lastId;
+  }
+
+  begin(): void {
+    this.space.whenDurable(() => {
+      this.waiting = false;
+      if (this.ended) return;
+      this.enter(KeyTree.ROOT, this.closed([0]));
+      this.resume();
+    });
   }
 
   resume(): void {
-    if (this.ended || this.loading || this.scheduled) return;
+    if (this.ended || this.waiting || this.scheduled) return;
     this.scheduled = true;
     this.walks.soon(this);
   }
@@ -186,9 +202,9 @@ class Walk implements RetainedWalk {
       .map((found) => this.slotOf(found))
       .filter((slot) => slot >= 0 && !store.resident(slot));
     const first = rest[0] as Found;
-    this.loading = true;
+    this.waiting = true;
     store.load(missing, (readable) => {
-      this.loading = false;
+      this.waiting = false;
       if (!readable && this.slotOf(first) >= 0) this.space.setAside(first.node);
       this.resume();
     });
@@ -256,6 +272,7 @@ class Walk implements RetainedWalk {
     const slot = this.space.current(node);
     if (slot < 0) return;
     const found = { node, id: store.table.id(slot) };
+    if (found.id > this.lastId) return;
     if (store.resident(slot)) {
       this.window.push(found);
       return;

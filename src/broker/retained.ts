@@ -115,6 +115,11 @@ export class RetainedSpace implements MessageHolder {
   private waited = 0;
   /** How many of them there are for a node. */
   private readonly pending = new Map<number, number>();
+  /** Changes made, and those of them that are durable. */
+  private changes = 0;
+  private durable = 0;
+  /** Who waits until so many are durable, in order. */
+  private waiters: { readonly changes: number; readonly then: () => void }[] = [];
   private readonly heap = new TimeHeap<number>();
   /** Nodes that are in the heap. */
   private readonly timed = new Set<number>();
@@ -161,6 +166,14 @@ export class RetainedSpace implements MessageHolder {
     this.become(node, value);
     this.tree.unpin(node);
     this.arm();
+    this.durable++;
+    while (this.waiters[0] !== undefined && this.waiters[0].changes <= this.durable)
+      this.waiters.shift()?.then();
+  }
+
+  whenDurable(then: () => void): void {
+    if (this.durable === this.changes) then();
+    else this.waiters.push({ changes: this.changes, then });
   }
 
   holds(): boolean {
@@ -245,6 +258,7 @@ export class RetainedSpace implements MessageHolder {
     this.tree.pin(node);
     this.pending.set(node, (this.pending.get(node) ?? 0) + 1);
     this.waiting.push(node, value);
+    this.changes++;
     journal.pending(this, slot);
     journal.commit(this.parts.synced);
   }

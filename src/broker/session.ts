@@ -109,8 +109,8 @@ export interface Session {
 
   /**
    * Hands out the retained messages whose routing key matches, in no particular order, from later turns
-   * on: slice by slice, while the sink is writable. What is replaced meanwhile may be left out: its successor
-   * is a publish like any other, so bind first.
+   * on: slice by slice, while the sink is writable. What is published before this call is handed out once it is
+   * durable. What is replaced later may be left out: its successor is a publish like any other, so bind first.
    * @throws BrokerError access-refused (read permission on `exchange`, and for the pattern as a topic)
    */
   retained(exchange: string, pattern: TopicPattern, sink: RetainedSink): RetainedWalk;

@@ -1,4 +1,5 @@
 /** Builds record batches; the format is drawn in record-batch.ts and record-cursor.ts. */
+import { compress } from "./compression.ts";
 import {
   ATTRIBUTE_CONTROL,
   ATTRIBUTE_TRANSACTIONAL,
@@ -9,6 +10,7 @@ import {
   BATCH_LEAD_BYTES,
   BATCH_MAGIC,
   BATCH_OVERHEAD_BYTES,
+  COMPRESSION_MASK,
   COUNT_AT,
   LAST_OFFSET_DELTA_AT,
   LEADER_EPOCH_AT,
@@ -17,6 +19,7 @@ import {
   MAX_TIMESTAMP_AT,
   PRODUCER_EPOCH_AT,
   PRODUCER_ID_AT,
+  readI16,
   sealBatch,
   writeI16,
   writeI32,
@@ -113,6 +116,18 @@ export class RecordWriter {
     writeI32(bytes, COUNT_AT, this.records);
     sealBatch(bytes, 0, this.at);
     return this.at;
+  }
+
+  /** Compresses the records of the finished batch, as its attributes say. Returns its new length. */
+  pack(): number {
+    const codec = readI16(this.bytes, ATTRIBUTES_AT) & COMPRESSION_MASK;
+    const packed = compress(codec, this.bytes.subarray(BATCH_OVERHEAD_BYTES, this.at));
+    const length = BATCH_OVERHEAD_BYTES + packed.length;
+    this.grow(length);
+    this.bytes.set(packed, BATCH_OVERHEAD_BYTES);
+    writeI32(this.bytes, LENGTH_AT, length - BATCH_LEAD_BYTES);
+    sealBatch(this.bytes, 0, length);
+    return length;
   }
 
   /** Writes what stands before a record's fields. */

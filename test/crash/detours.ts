@@ -12,7 +12,7 @@ import {
 
 const LEVELS = 4;
 const DELAY_MS_MAX = 600;
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 
 /** Messages of several priorities: all there, once, the urgent first, each level in order. */
 export async function prioritised(url: string, queue: string): Promise<Worker> {

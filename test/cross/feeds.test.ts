@@ -1,15 +1,14 @@
 // Exchanges that streams feed, in a circle: a message goes round once.
 import { connect } from "amqplib";
-import { Kafka, logLevel } from "kafkajs";
 import { afterAll, expect, test } from "vitest";
 import { startServer } from "../support/broker.ts";
 import { consume, eventually } from "../support/client.ts";
+import { kafkaJs } from "../support/kafka.ts";
 
 const { broker, address, port, stop } = await startServer({ kafkaPort: "0" });
 const amqp = await connect(`amqp://${address}`);
-const producer = new Kafka({
+const producer = kafkaJs({
   brokers: [`127.0.0.1:${port("kafka")}`],
-  logLevel: logLevel.NOTHING,
 }).producer();
 await producer.connect();
 const channel = await amqp.createConfirmChannel();

@@ -1,13 +1,13 @@
 // What is told of streams, whoever writes and reads them.
 import { connect } from "amqplib";
-import { Kafka, logLevel } from "kafkajs";
 import { afterAll, expect, test } from "vitest";
 import { startInProcess } from "../support/broker.ts";
 import { consume, eventually } from "../support/client.ts";
+import { kafkaJs } from "../support/kafka.ts";
 
 const broker = await startInProcess({ kafka: { port: 0 }, http: { port: 0 } });
 const amqp = await connect(broker.amqp.url);
-const kafka = new Kafka({ brokers: [`127.0.0.1:${broker.kafka?.port}`], logLevel: logLevel.NOTHING });
+const kafka = kafkaJs({ brokers: [`127.0.0.1:${broker.kafka?.port}`] });
 const [producer, consumer] = [
   kafka.producer(),
   kafka.consumer({ groupId: "readers", maxWaitTimeInMs: 50, allowAutoTopicCreation: false }),

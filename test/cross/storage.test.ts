@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConfirmChannel, connect } from "amqplib";
-import { Kafka, logLevel } from "kafkajs";
 import { connectAsync } from "mqtt";
 import { afterAll, expect, test } from "vitest";
 import { startServer } from "../support/broker.ts";
+import { kafkaJs } from "../support/kafka.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { StompClient } from "../support/stomp-client.ts";
 
@@ -108,7 +108,7 @@ test("STOMP: ERROR instead of a receipt", async () => {
 
 test("Kafka: KAFKA_STORAGE_ERROR", async () => {
   const topic = await doomed();
-  const kafka = new Kafka({ brokers: [`127.0.0.1:${port("kafka")}`], logLevel: logLevel.NOTHING });
+  const kafka = kafkaJs({ brokers: [`127.0.0.1:${port("kafka")}`] });
   const producer = kafka.producer({ retry: { retries: 0 } });
   await producer.connect();
   const send = () =>

@@ -1,14 +1,13 @@
 // One stream, two protocols: what a Kafka client writes an AMQP client reads, and the reverse.
 import { type ConsumeMessage, connect } from "amqplib";
-import { Kafka, logLevel } from "kafkajs";
 import { afterAll, expect, test } from "vitest";
 import { startBroker } from "../../src/index.ts";
 import { consume, eventually } from "../support/client.ts";
+import { kafkaJs } from "../support/kafka.ts";
 
 const broker = await startBroker({ engine: "memory:", amqp: { port: 0 }, kafka: { port: 0 } });
-const kafka = new Kafka({
+const kafka = kafkaJs({
   brokers: [`127.0.0.1:${broker.kafka?.port}`],
-  logLevel: logLevel.NOTHING,
   retry: { initialRetryTime: 20, retries: 5 },
 });
 const amqp = await connect(broker.amqp.url);

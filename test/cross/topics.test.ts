@@ -3,7 +3,7 @@
 //   TOPICS_SEED   to see a failure again
 import { type ConsumeMessage, connect } from "amqplib";
 import mqtt from "mqtt";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startBroker } from "../../src/index.ts";
 import { createTopics } from "../../src/wire/kafka/schemas/create-topics.ts";
 import { metadata } from "../../src/wire/kafka/schemas/metadata.ts";
@@ -140,9 +140,22 @@ afterAll(async () => {
   await broker.stop();
 });
 
-let untold = 0;
+/** Messages that were dropped because the receiver's protocol has no way to say where they came from. */
+async function untranslatable(): Promise<number> {
+  const metrics = await (await fetch(`${broker.http?.url}/metrics`)).text();
+  const [, count = "0"] =
+    /^polymq_messages_dropped_total\{reason="untranslatable"\} (\d+)$/m.exec(metrics) ?? [];
+  return Number(count);
+}
 
-describe(`seed ${seed}`, () => {
+// The last test sums up those before it.
+describe(`seed ${seed}`, { shuffle: false }, () => {
+  let untold = 0;
+  let before = 0;
+  beforeAll(async () => {
+    before = await untranslatable();
+  });
+
   for (const from of sides) {
     test.each(sides)(`from ${from.name} to $name`, async (to) => {
       const said = KEYS.filter((key) => from.says(key));
@@ -157,12 +170,11 @@ describe(`seed ${seed}`, () => {
       untold += said.filter((key) => !told.includes(key) && !key.startsWith("$")).length;
     });
   }
-});
 
-test("what could not be told was counted", async () => {
-  const metrics = await (await fetch(`${broker.http?.url}/metrics`)).text();
-  expect(untold).toBeGreaterThan(0);
-  expect(metrics).toContain(`polymq_messages_dropped_total{reason="untranslatable"} ${untold}\n`);
+  test("what could not be told was counted", async () => {
+    expect(untold).toBeGreaterThan(0);
+    expect((await untranslatable()) - before).toBe(untold);
+  });
 });
 
 test.each([4, 5] as const)(
@@ -239,6 +251,7 @@ describe("as names of Kafka's topics", async () => {
       const arrivals = new Arrivals();
       await readTopic(kafka, name, arrivals);
       expect(await arrivals.all()).toEqual([name]);
+      await channel.deleteQueue(name);
     }
     await amqp.close();
   });

@@ -198,6 +198,7 @@ describe("a conversation that has been tampered with", () => {
     `is answered in order as far as it is understood: ${count} of seed ${seed}`,
     async () => {
       faults.length = 0;
+      let inputs = 0;
       await fc.assert(
         fc.asyncProperty(fc.array(mutation, { maxLength: 3 }), fc.nat(500), async (mutations, piece) => {
           let bytes = Buffer.from(whole);
@@ -215,6 +216,7 @@ describe("a conversation that has been tampered with", () => {
           if (mutations.length === 0) expect(ids.slice(0, 4)).toEqual([0, 1, 2, 3]);
           line.close();
           expect(faults).toEqual([]);
+          if (++inputs % 50_000 === 0) console.log(`fuzz: ${inputs} inputs`);
         }),
         { numRuns: count, seed },
       );

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { connect } from "amqplib";
-import { Kafka, logLevel } from "kafkajs";
 import { connectAsync as connectMqtt } from "mqtt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Broker, startBroker } from "../../src/index.ts";
 import { makeCertificate } from "../../src/net/testing/certificate.ts";
+import { kafkaJs } from "../support/kafka.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "polymq-shared-"));
 const certificate = makeCertificate();
@@ -43,9 +43,8 @@ describe.each(ways)("%s", (way) => {
   });
 
   test("Kafka, whose clients are told to come back to the same port", async () => {
-    const kafka = new Kafka({
+    const kafka = kafkaJs({
       brokers: [address()],
-      logLevel: logLevel.NOTHING,
       ...(way === "TLS" && { ssl: tls }),
     });
     const admin = kafka.admin();

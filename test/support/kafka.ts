@@ -1,3 +1,4 @@
+import { Kafka, type KafkaConfig, logLevel } from "kafkajs";
 import { afterAll } from "vitest";
 import { startInProcess } from "./broker.ts";
 
@@ -10,4 +11,10 @@ export async function useKafka(
   if (broker.kafka === undefined) throw new Error("the broker has no Kafka port");
   const { host, port } = broker.kafka;
   return { host, port, address: `${host}:${port}` };
+}
+
+/** kafkajs without its log. Left to itself it gives a connection up that is not there after 1 s. */
+export function kafkaJs(config: KafkaConfig): Kafka {
+  const patience = { connectionTimeout: 60_000, authenticationTimeout: 60_000 };
+  return new Kafka({ logLevel: logLevel.NOTHING, ...patience, ...config });
 }

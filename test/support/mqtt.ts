@@ -1,5 +1,6 @@
 // MQTT clients for tests: MQTT.js, with what it receives kept in order.
 import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import type { Clock } from "../../src/index.ts";
 import { startServer } from "./broker.ts";
 
 export type Version = 3 | 4 | 5;
@@ -11,8 +12,8 @@ export interface Received {
 }
 
 /** A broker in this process that speaks MQTT, on a port of its own. */
-export async function startMqtt(texts: Record<string, string> = {}) {
-  const started = await startServer({ mqttPort: "0", ...texts });
+export async function startMqtt(texts: Record<string, string> = {}, clock?: Clock) {
+  const started = await startServer({ mqttPort: "0", ...texts }, clock);
   return { ...started, url: `mqtt://127.0.0.1:${started.port("mqtt")}` };
 }
 
@@ -34,7 +35,7 @@ export class Client {
     const version = options.protocolVersion ?? 5;
     const mqtt = connect(url, {
       reconnectPeriod: 0,
-      connectTimeout: 5000,
+      connectTimeout: 60_000,
       protocolVersion: version,
       ...(version === 3 && { protocolId: "MQIsdp" }),
       ...options,

@@ -10,7 +10,6 @@
  * along sees them; the batch says until when (KIP-534).
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { compress } from "../../message/compression.ts";
 import {
   ATTRIBUTE_APPEND_TIME,
   ATTRIBUTE_CONTROL,
@@ -20,11 +19,8 @@ import {
   BASE_OFFSET_AT,
   BASE_SEQUENCE_AT,
   BASE_TIMESTAMP_AT,
-  BATCH_LEAD_BYTES,
-  BATCH_OVERHEAD_BYTES,
   COMPRESSION_MASK,
   COUNT_AT,
-  LENGTH_AT,
   MAX_TIMESTAMP_AT,
   nextOffsetOf,
   PRODUCER_EPOCH_AT,
@@ -33,7 +29,6 @@ import {
   readI32,
   readI64,
   sealBatch,
-  writeI32,
   writeI64,
 } from "../../message/record-batch.ts";
 import { RecordCursor } from "../../message/record-cursor.ts";
@@ -262,17 +257,11 @@ export class Compaction {
       baseSequence: readI32(bytes, start + BASE_SEQUENCE_AT),
     };
     if (hasHorizon) fields.attributes |= ATTRIBUTE_DELETE_HORIZON;
-    let length = writer.finish(fields, nextOffsetOf(bytes, start) - 1);
+    const length = writer.finish(fields, nextOffsetOf(bytes, start) - 1);
     if ((attributes & ATTRIBUTE_APPEND_TIME) !== 0) {
       writeI64(writer.bytes, MAX_TIMESTAMP_AT, readI64(bytes, start + MAX_TIMESTAMP_AT));
     }
-    if (compressed) {
-      const packed = compress(GZIP, writer.bytes.subarray(BATCH_OVERHEAD_BYTES, length));
-      length = BATCH_OVERHEAD_BYTES + packed.length;
-      writer.grow(length);
-      writer.bytes.set(packed, BATCH_OVERHEAD_BYTES);
-      writeI32(writer.bytes, LENGTH_AT, length - BATCH_LEAD_BYTES);
-    }
+    if (compressed) return writer.pack();
     sealBatch(writer.bytes, 0, length);
     return length;
   }

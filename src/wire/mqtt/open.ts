@@ -153,7 +153,7 @@ export class OpenConnection implements Link, CommitWaiter {
   }
 
   now(): number {
-    return this.context.clock.now();
+    return this.context.broker.now();
   }
 
   // --- in ----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ sys.modules["test.service"] = types.SimpleNamespace(ExternalService=None, Spawne
 import kafka  # noqa: E402
 from test.integration import fixtures  # noqa: E402
 
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 class Process:
@@ -50,7 +50,7 @@ class Process:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 class Broker(fixtures.KafkaFixture):

@@ -43,7 +43,8 @@ acceptance() {
 # A broker with the certificates that the tests trust, behind the address that is written into them.
 serve_tls() {
   local certs log="$COMPAT_LOGS/pika-tls.log" ports
-  certs=$(cd "$folder/testdata/certs" && pwd)
+  # Of releases up to 1.4, and of its main branch.
+  certs=$(cd "$folder/testdata/certs" 2>/dev/null || cd "$folder/tests/certs" && pwd) || return 1
   ports=$(node dist/main.js config | awk '$1 ~ /-port$/ { print "--" $1, 0 }')
   # Emptied before anybody looks for what the last run left in them.
   : >"$log" && : >"$log.forward"

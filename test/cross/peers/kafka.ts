@@ -1,5 +1,6 @@
 import { connect } from "amqplib";
-import { Kafka, type KafkaMessage, logLevel } from "kafkajs";
+import type { KafkaMessage } from "kafkajs";
+import { kafkaJs } from "../../support/kafka.ts";
 import { Answers, type Peer } from "../peer.ts";
 
 const REQUESTS = "cross.requests";
@@ -9,7 +10,7 @@ const header = ({ headers }: KafkaMessage, name: string): string => `${headers?.
 
 /** Kafka, by kafkajs: topics for requests and for answers. */
 export async function kafkaPeer(port: number, amqpUrl: string): Promise<Peer> {
-  const kafka = new Kafka({ clientId: "peer", brokers: [`127.0.0.1:${port}`], logLevel: logLevel.NOTHING });
+  const kafka = kafkaJs({ clientId: "peer", brokers: [`127.0.0.1:${port}`] });
   const producer = kafka.producer();
   const [serving, asking] = [REQUESTS, ANSWERS].map((groupId) =>
     kafka.consumer({ groupId, maxWaitTimeInMs: 50 }),

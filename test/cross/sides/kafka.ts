@@ -1,5 +1,6 @@
 import { connect } from "amqplib";
-import { type IHeaders, Kafka, logLevel } from "kafkajs";
+import type { IHeaders } from "kafkajs";
+import { kafkaJs } from "../../support/kafka.ts";
 import { Mailbox, type Message, type Property, type Side, said } from "../side.ts";
 
 const NAMES = {
@@ -21,7 +22,7 @@ const topicOf = (address: string): string => `amq.reply-topic.${address}`;
 
 /** Kafka, by kafkajs. What others publish reaches it by a stream that is bound to the topic exchange. */
 export async function kafkaSide(port: number, amqpUrl: string): Promise<Side> {
-  const kafka = new Kafka({ clientId: "cross", brokers: [`127.0.0.1:${port}`], logLevel: logLevel.NOTHING });
+  const kafka = kafkaJs({ clientId: "cross", brokers: [`127.0.0.1:${port}`] });
   const producer = kafka.producer();
   const consumer = kafka.consumer({ groupId: "cross", maxWaitTimeInMs: 50 });
   const [amqp] = await Promise.all([connect(amqpUrl), producer.connect(), consumer.connect()]);

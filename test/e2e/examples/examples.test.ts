@@ -34,7 +34,8 @@ class Program {
         this.wake();
       });
     }
-    this.exit = new Promise((resolve) => child.once("exit", resolve));
+    // Not "exit", which may come before the last of the output.
+    this.exit = new Promise((resolve) => child.once("close", resolve));
   }
 
   async says(text: string): Promise<void> {

@@ -8,19 +8,16 @@ import {
   AclResourceTypes,
   type Admin,
   ConfigResourceTypes,
-  Kafka,
-  logLevel,
   ResourcePatternTypes,
 } from "kafkajs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Endpoint } from "../../../src/index.ts";
 import { startInProcess } from "../../support/broker.ts";
-import { useKafka } from "../../support/kafka.ts";
+import { kafkaJs, useKafka } from "../../support/kafka.ts";
 
 const { address } = await useKafka();
-const kafka = new Kafka({
+const kafka = kafkaJs({
   brokers: [address],
-  logLevel: logLevel.NOTHING,
   retry: { initialRetryTime: 10, retries: 2 },
 });
 const admin = kafka.admin();
@@ -120,7 +117,7 @@ test("what was set outlives the broker", async () => {
   const withAdmin = async <T>(work: (admin: Admin) => Promise<T>): Promise<T> => {
     const broker = await start();
     const { host, port } = broker.kafka as Endpoint;
-    const admin = new Kafka({ brokers: [`${host}:${port}`], logLevel: logLevel.NOTHING }).admin();
+    const admin = kafkaJs({ brokers: [`${host}:${port}`] }).admin();
     await admin.connect();
     try {
       return await work(admin);

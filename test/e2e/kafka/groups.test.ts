@@ -2,13 +2,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Consumer, Kafka, logLevel } from "kafkajs";
+import type { Consumer, Kafka } from "kafkajs";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { ZERO_UUID } from "../../../src/wire/kafka/codec/schema.ts";
 import { consumerGroupHeartbeat } from "../../../src/wire/kafka/schemas/consumer-group-heartbeat.ts";
 import { listGroups } from "../../../src/wire/kafka/schemas/list-groups.ts";
 import { startInProcess } from "../../support/broker.ts";
-import { useKafka } from "../../support/kafka.ts";
+import { kafkaJs, useKafka } from "../../support/kafka.ts";
 import { RawKafka } from "../../support/kafka-raw.ts";
 
 const { address, host, port } = await useKafka();
@@ -19,10 +19,9 @@ afterAll(async () => {
 });
 
 function clientOf(broker: string): Kafka {
-  return new Kafka({
+  return kafkaJs({
     clientId: "groups",
     brokers: [broker],
-    logLevel: logLevel.NOTHING,
     retry: { initialRetryTime: 20, retries: 8 },
   });
 }

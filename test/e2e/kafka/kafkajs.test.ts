@@ -1,13 +1,12 @@
 // kafkajs: the client of Node's world for years, at versions that were current around Kafka 2.4.
-import { CompressionTypes, type Consumer, Kafka, logLevel } from "kafkajs";
+import { CompressionTypes, type Consumer } from "kafkajs";
 import { afterAll, describe, expect, test } from "vitest";
-import { useKafka } from "../../support/kafka.ts";
+import { kafkaJs, useKafka } from "../../support/kafka.ts";
 
 const { port, address } = await useKafka();
-const kafka = new Kafka({
+const kafka = kafkaJs({
   clientId: "kafkajs-tests",
   brokers: [address],
-  logLevel: logLevel.NOTHING,
   retry: { initialRetryTime: 20, retries: 5 },
 });
 const clients: { disconnect(): Promise<void> }[] = [];

@@ -244,6 +244,20 @@ describe("sets of single messages, from before Kafka 0.11", () => {
     expect(await values(topic)).toEqual(["a", "b"]);
   });
 
+  test("are as large as they come, compressed", async () => {
+    const topic = await freshTopic();
+    const texts = Array.from({ length: 50_000 }, (_, i) => `one of very many messages: ${i}`);
+    const all = Buffer.concat(texts.map((text, i) => message(0, i, Buffer.from(text))));
+    const set = message(0, 0, gzipSync(all), 1);
+    expect(set.length).toBeLessThan(1 << 20);
+    expect(await send(0, topic, rangeOf(set), 1)).toMatchObject({ errorCode: 0, baseOffset: 0 });
+    expect(await values(topic)).toEqual(texts);
+    expect(await send(0, topic, rangeOf(message(0, 0, b)), 1)).toMatchObject({ baseOffset: 50_000 });
+    expect(await send(0, topic, rangeOf(all), 1)).toMatchObject({ errorCode: 10 });
+    const bomb = gzipSync(message(0, 0, Buffer.alloc(20 << 20)));
+    expect(await send(0, topic, rangeOf(message(0, 0, bomb, 1)), 1)).toMatchObject({ errorCode: 10 });
+  });
+
   test("that are damaged are refused", async () => {
     const topic = await freshTopic();
     const set = message(0, 0, a);

@@ -3,18 +3,19 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConsumeMessage, connect } from "amqplib";
-import { CompressionTypes, Kafka, logLevel } from "kafkajs";
+import { CompressionTypes, logLevel } from "kafkajs";
 import { afterAll, describe, expect, test } from "vitest";
 import { fetch } from "../../../src/wire/kafka/schemas/fetch.ts";
 import { metadata } from "../../../src/wire/kafka/schemas/metadata.ts";
 import { produce } from "../../../src/wire/kafka/schemas/produce.ts";
 import { startInProcess } from "../../support/broker.ts";
+import { kafkaJs } from "../../support/kafka.ts";
 import { batchOf } from "../../support/kafka-batch.ts";
 import { RawKafka } from "../../support/kafka-raw.ts";
 
 const broker = await startInProcess({ kafka: { port: 0 } });
 const { host, port } = broker.kafka as { host: string; port: number };
-const kafka = new Kafka({ brokers: [`${host}:${port}`], logLevel: logLevel.NOTHING, retry: { retries: 1 } });
+const kafka = kafkaJs({ brokers: [`${host}:${port}`], logLevel: logLevel.NOTHING, retry: { retries: 1 } });
 const [producer, admin, raw, amqp] = [
   kafka.producer({ allowAutoTopicCreation: false }),
   kafka.admin(),

@@ -9,14 +9,12 @@ import {
   AclOperationTypes,
   AclPermissionTypes,
   AclResourceTypes,
-  Kafka,
-  logLevel,
   ResourcePatternTypes,
   type SASLOptions,
 } from "kafkajs";
 import { describe, expect, test } from "vitest";
 import { startServer } from "../../support/broker.ts";
-import { useKafka } from "../../support/kafka.ts";
+import { kafkaJs, useKafka } from "../../support/kafka.ts";
 
 const keys = await generateKeyPair("ES256");
 const strangers = await generateKeyPair("ES256");
@@ -39,9 +37,8 @@ const plainOnly = await useKafka({ settings: { kafkaSaslMechanisms: "PLAIN" } })
 
 /** Lists topics, as whoever this is. */
 async function tryAs(address: string, sasl?: SASLOptions): Promise<string> {
-  const kafka = new Kafka({
+  const kafka = kafkaJs({
     brokers: [address],
-    logLevel: logLevel.NOTHING,
     retry: { retries: 0 },
     ...(sasl !== undefined && { sasl }),
   });
@@ -315,7 +312,7 @@ test("a rule for a topic holds for who reads it as a queue", async () => {
   const { broker, port, address, stop } = await startServer({ kafkaPort: "0" });
   await broker.access.putUser("ann", "secret", []);
   broker.access.setPermissions("ann", "/", { configure: ".*", write: ".*", read: ".*" });
-  const admin = new Kafka({ brokers: [`127.0.0.1:${port("kafka")}`], logLevel: logLevel.NOTHING }).admin();
+  const admin = kafkaJs({ brokers: [`127.0.0.1:${port("kafka")}`] }).admin();
   await admin.connect();
   await admin.createTopics({ topics: [{ topic: "open" }, { topic: "shut" }] });
   await admin.createAcls({

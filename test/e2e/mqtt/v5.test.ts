@@ -1,5 +1,6 @@
 // What MQTT 5 added, feature by feature, and the rules that come with it.
 import { afterAll, describe, expect, test } from "vitest";
+import { ManualClock } from "../../../src/index.ts";
 import { Client, startMqtt } from "../../support/mqtt.ts";
 import { RawMqtt } from "../../support/mqtt-raw.ts";
 
@@ -81,26 +82,27 @@ describe("publishing", () => {
     const topic = unique("expiry/");
     const id = unique("sleeper");
     const lasting = { clientId: id, clean: false, properties: { sessionExpiryInterval: 100 } };
-    const first = await RawMqtt.connect(broker.url, lasting);
+    const clock = new ManualClock();
+    const timed = await startMqtt({}, clock);
+    const first = await RawMqtt.connect(timed.url, lasting);
     await first.subscribe(topic, 1);
     first.close();
     await first.closed;
-    const publisher = await Client.connect(broker.url);
+    const publisher = await Client.connect(timed.url);
     const expiring = (messageExpiryInterval: number) => ({
       qos: 1 as const,
       properties: { messageExpiryInterval },
     });
     await publisher.mqtt.publishAsync(topic, "short", expiring(1));
     await publisher.mqtt.publishAsync(topic, "long", expiring(1000));
-    // MQTT's shortest expiry is a second, and it is to be over: later is as good.
-    await new Promise((resolve) => setTimeout(resolve, 1200));
-    const second = await RawMqtt.connect(broker.url, lasting);
+    clock.advance("1200ms");
+    const second = await RawMqtt.connect(timed.url, lasting);
     const message = await second.next("publish");
     expect(`${message.payload}`).toBe("long");
-    expect(message.properties?.messageExpiryInterval).toBeLessThan(1000);
-    expect(message.properties?.messageExpiryInterval).toBeGreaterThan(900);
+    expect(message.properties?.messageExpiryInterval).toBe(999);
     second.close();
     await publisher.end();
+    await timed.stop();
   });
 
   test("nobody subscribed is 0x10, for QoS 1 and 2", async () => {
@@ -152,7 +154,8 @@ describe("publishing", () => {
     const names = new Map<number, string>();
     let saved = 0;
     for (let i = 0; i < 60; i++) {
-      const expected = `${base}/${i % 4}`;
+      // Each twice in a row: more names than aliases share them, and which do is not said.
+      const expected = `${base}/${(i >> 1) % 4}`;
       raw.publish({ topic: expected, payload: `${i}` });
       const { topic, properties, payload } = await raw.next("publish");
       const alias = properties?.topicAlias as number;
@@ -162,7 +165,7 @@ describe("publishing", () => {
       else names.set(alias, topic);
       expect([names.get(alias), `${payload}`]).toEqual([expected, `${i}`]);
     }
-    expect(saved).toBeGreaterThan(0);
+    expect(saved).toBeGreaterThanOrEqual(30);
     raw.close();
   });
 

@@ -52,6 +52,7 @@ export class FakeBroker implements Broker {
   readonly ownSession = notHere;
   readonly namespaces = notHere;
   readonly newestMessageId = 0;
+  readonly now = notHere;
 
   openSession(principal: Principal, namespace: string, owner: { connectionName: string }): Session {
     if (namespace !== "/") throw new BrokerError("namespace-not-found", "no", { name: namespace });

@@ -33,7 +33,7 @@ function found(
   pattern: LinearPattern | null,
   { node, rights, session }: Peer,
 ) {
-  const nowMs = node.context.clock.now();
+  const nowMs = node.context.broker.now();
   return session.transactions
     .list()
     .filter(({ name, state, producerId, startedAtMs }) => {

@@ -11,7 +11,7 @@ import { type Call, defineHandler, LATER, NO_ANSWER, type Outcome } from "../api
 import type { Request, Response } from "../codec/api.ts";
 import type { ByteRange } from "../codec/reader.ts";
 import { CODES, type CodeName } from "../errors.ts";
-import { convertUp } from "../legacy/up.ts";
+import { convertUp, packConverted } from "../legacy/up.ts";
 import { additionOf, meantTopic } from "../produce-addition.ts";
 import { backlogOf, holdForAlarm } from "../producers.ts";
 import { type Appendable, findWritable } from "../queue-topic.ts";
@@ -163,7 +163,15 @@ class ProduceWork implements OffsetWaiter {
       return refused(index, "INVALID_RECORD", "there must be one record batch, and nothing else");
     else if (version < FIRST_WITH_ZSTD && (bytes[start + ATTRIBUTES_AT + 1]! & COMPRESSION_MASK) === ZSTD)
       return refused(index, "UNSUPPORTED_COMPRESSION_TYPE");
-    const { refusal, reason, baseOffset, appendTimeMs } = partition.append(bytes, start, end);
+    let told = partition.append(bytes, start, end);
+    if (told.refusal === "too-large" && !isBatch) {
+      const packed = packConverted();
+      if (packed !== null) {
+        [bytes, end] = [packed, packed.length];
+        told = partition.append(bytes, start, end);
+      }
+    }
+    const { refusal, reason, baseOffset, appendTimeMs } = told;
     if (refusal !== null) return refused(index, REFUSALS[refusal], reason);
     const answer = {
       index,

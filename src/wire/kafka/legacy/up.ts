@@ -5,7 +5,7 @@
 //
 // Compressed, the value of one message is a set of messages.
 import { crc32 } from "node:zlib";
-import { decompress } from "../../../message/compression.ts";
+import { COMPRESSION_GZIP, decompress } from "../../../message/compression.ts";
 import { CompressionError } from "../../../message/compression-error.ts";
 import { readI32, readI64 } from "../../../message/record-batch.ts";
 import { RecordWriter } from "../../../message/record-writer.ts";
@@ -21,7 +21,11 @@ const ZSTD = 4;
 /** CRC, magic, attributes, two lengths. */
 const MESSAGE_BYTES_MIN = 14;
 
+/** What is compressed again at most: the rest of the broker stands still meanwhile. */
+const PACKED_BYTES_MAX = 16 << 20;
+
 const writer = new RecordWriter();
+let wasCompressed = false;
 
 class Refused extends Error {
   readonly code: CodeName;
@@ -39,6 +43,7 @@ class Refused extends Error {
 export function convertUp({ bytes, start, end }: ByteRange, nowMs: number): Uint8Array | CodeName {
   try {
     writer.begin();
+    wasCompressed = false;
     addMessages(bytes, start, end, nowMs, true);
     if (writer.count === 0) return "CORRUPT_MESSAGE";
     return writer.bytes.subarray(0, writer.finish());
@@ -47,6 +52,16 @@ export function convertUp({ bytes, start, end }: ByteRange, nowMs: number): Uint
     if (error instanceof CompressionError) return "CORRUPT_MESSAGE";
     throw error;
   }
+}
+
+/**
+ * What `convertUp` has made last, compressed as its messages were (by gzip, whatever that was by). Null: they were
+ * not, or are too many.
+ */
+export function packConverted(): Uint8Array | null {
+  if (!wasCompressed || writer.length > PACKED_BYTES_MAX) return null;
+  writer.finish({ attributes: COMPRESSION_GZIP, producerId: -1, producerEpoch: -1, baseSequence: -1 });
+  return writer.bytes.subarray(0, writer.pack());
 }
 
 function addMessages(bytes: Uint8Array, start: number, end: number, nowMs: number, outer: boolean): void {
@@ -81,6 +96,7 @@ function addMessage(bytes: Uint8Array, start: number, end: number, nowMs: number
   else if (!outer || value === null) throw new Refused("INVALID_RECORD");
   else if (codec >= ZSTD) throw new Refused("UNSUPPORTED_COMPRESSION_TYPE");
   else {
+    wasCompressed = true;
     const inner = decompress(codec, value);
     addMessages(inner, 0, inner.length, nowMs, false);
   }
