@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, it } from "vitest";
@@ -66,6 +67,60 @@ it("lets go of all that waits when it is destroyed, and of what comes after", as
   await once(stream.socket, "close");
   await expect.poll(() => done.length).toBe(4000);
   expect(before).toBeLessThan(4000);
+});
+
+it("takes more parts than the system does at once, and empty ones, and leaves memory alone until it is free", async () => {
+  const { stream, peer } = await pair();
+  // What is free is written over at once, as an outbox does with its chunks.
+  const memory = Array.from({ length: 64 }, () => Buffer.alloc(4096));
+  const free = [...memory];
+  const [sent, read] = [createHash("sha1"), createHash("sha1")];
+  peer.on("data", (chunk) => read.update(chunk));
+  const ended = once(peer, "end");
+  let [bytes, waited] = [0, 0];
+  for (let round = 0; waited < 20; round++) {
+    const buffer = free.pop();
+    if (buffer === undefined) {
+      waited++;
+      await new Promise(setImmediate);
+      continue;
+    }
+    buffer.fill(round % 251);
+    // Of one to 1,500 parts: the system takes 1,024 together.
+    const size = 1 + ((round * 37) % 1500);
+    const parts = Array.from({ length: size }, (_, at) => buffer.subarray(at, at + (at % 3) * 16));
+    if (round % 5 === 0) parts.splice(0, size, buffer);
+    for (const part of parts) {
+      sent.update(part);
+      bytes += part.length;
+    }
+    stream.write(parts, {
+      done: () => {
+        buffer.fill(255);
+        free.push(buffer);
+      },
+    });
+    // The array is the caller's again.
+    parts.fill(Buffer.alloc(0));
+  }
+  expect(bytes).toBeGreaterThan(100_000);
+  stream.end();
+  await ended;
+  expect(read.digest("hex")).toBe(sent.digest("hex"));
+  expect(free).toHaveLength(memory.length);
+});
+
+it("sends what waits to a peer that says it is done, and closes then", async () => {
+  const { stream, peer } = await pair();
+  const { written, done } = fill(stream);
+  peer.end();
+  let count = 0;
+  peer.on("data", (chunk) => {
+    count += chunk.length;
+  });
+  await once(stream.socket, "close");
+  expect(done).toHaveLength(4000);
+  await expect.poll(() => count).toBe(written * 8192);
 });
 
 it("closes with the reason when the peer is gone", async () => {

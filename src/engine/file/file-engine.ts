@@ -165,13 +165,14 @@ class FileEngine implements Engine {
 
   async deleteLog(name: string): Promise<void> {
     await this.logs.get(name)?.discard();
-    // What was deleted must not come back to a log of the same name.
-    if (this.journal !== null) await this.pressure.retry(() => (this.journal as RoundJournal).forget(name));
+    const { journal } = this;
     const directory = this.directoryOf(name);
     const files = await this.disk.list(directory);
     for (const file of files) await this.disk.unlink(path.join(directory, file));
     // A log that was never written has no directory.
     if (files.length > 0) await this.disk.removeDirectory(directory);
+    // What was deleted must not come back to a log of the same name. On a full disk there is room for that only now.
+    if (journal !== null) await this.pressure.retry(() => journal.forget(name));
   }
 
   freeBytes(): Promise<number> {

@@ -147,6 +147,18 @@ describe("a full disk", () => {
     expect(found).toEqual(sources.map(({ committedCount }) => committedCount));
     expect(next.paths().filter((path) => path.endsWith("/7.spare"))).toEqual([]);
   });
+
+  it("is given room by deleting a log that the journal speaks of", async () => {
+    const { disk, engine } = await unsettled(3);
+    // The reserve is no help.
+    disk.capacityBytes = bytesOf(
+      disk,
+      disk.paths().filter((path) => !path.includes("/spare/")),
+    );
+    for (const name of ["a", "b"]) await engine.deleteLog(name);
+    const again = await openMany(disk.afterKill());
+    for (const name of ["a", "b"]) expect(await recoverAll(await openOne(again, name))).toEqual([]);
+  });
 });
 
 describe("a damaged journal", () => {
