@@ -75,7 +75,7 @@ describe("precedence", () => {
       );
       expect(loaded.given.get(name)!.place).toContain(", line ");
     }
-  }, 20_000);
+  });
 });
 
 describe("refusals", () => {

@@ -221,6 +221,6 @@ describe("a conversation that has been tampered with", () => {
         { numRuns: count, seed },
       );
     },
-    Math.max(30_000, count * 20),
+    Math.max(120_000, count * 100),
   );
 });

@@ -311,5 +311,5 @@ test(
       if ((at - from) % 50_000 === 0) console.log(`fuzz: ${at - from} inputs`);
     }
   },
-  Math.max(60_000, count * 10),
+  Math.max(180_000, count * 10),
 );

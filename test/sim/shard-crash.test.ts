@@ -189,4 +189,4 @@ test("what was confirmed survives a kill at any moment, and a power failure", as
       });
     }
   }
-}, 120_000);
+}, 300_000);

@@ -293,5 +293,5 @@ test(
     }
     if (SEEDS >= 60) expect(moved, "the cleaner was at work").toBeGreaterThan(0);
   },
-  60_000 + SEEDS * 5_000,
+  120_000 + SEEDS * 10_000,
 );

@@ -214,4 +214,4 @@ test("notes, retained messages and queues survive together or not at all", async
     }
   }
   expect(moved, "the cleaner had something to do").toBeGreaterThan(SEEDS);
-}, 200_000);
+}, 400_000);

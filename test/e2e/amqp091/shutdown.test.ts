@@ -57,9 +57,7 @@ test.each([
   },
 );
 
-test("SIGTERM under load: nothing that was confirmed is missing after the next start", {
-  timeout: 60_000,
-}, async () => {
+test("SIGTERM under load: nothing that was confirmed is missing after the next start", async () => {
   const dataDir = freshDirectory();
   const broker = await PolymqProcess.start({ dataDir });
   const confirmed = new Set<string>();

@@ -137,10 +137,10 @@ describe("transactions", () => {
 
   /** One record, committed or aborted: with the mark behind it, two offsets. */
   async function transaction(name: string, value: string, committed: boolean): Promise<void> {
-    let producer = await other.ask(initProducerId, 1, { transactionalId, transactionTimeoutMs: 10_000 });
+    let producer = await other.ask(initProducerId, 1, { transactionalId, transactionTimeoutMs: 60_000 });
     // The transaction before may still be ending.
     while (producer.errorCode === 51)
-      producer = await other.ask(initProducerId, 1, { transactionalId, transactionTimeoutMs: 10_000 });
+      producer = await other.ask(initProducerId, 1, { transactionalId, transactionTimeoutMs: 60_000 });
     const { producerId, producerEpoch } = producer;
     const ours = { transactionalId, v3AndBelowTransactionalId: transactionalId, producerId, producerEpoch };
     await other.ask(addPartitionsToTxn, 1, {

@@ -335,4 +335,4 @@ test("what a broker that goes down had answered is there when it is back", async
   await Promise.all([reader, { consumer: successor }].map(({ consumer }) => consumer.disconnect()));
   await broker.stop();
   await rm(dataDir, { recursive: true });
-}, 30_000);
+});

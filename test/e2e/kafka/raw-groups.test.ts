@@ -54,7 +54,7 @@ describe("classic groups", () => {
   const joining = (groupId: string, memberId = "") => ({
     groupId,
     memberId,
-    sessionTimeoutMs: 10_000,
+    sessionTimeoutMs: 60_000,
     rebalanceTimeoutMs: 10_000,
     protocolType: "consumer",
     protocols: [{ name: "p", metadata: Uint8Array.of(1) }],
@@ -169,7 +169,7 @@ describe("groups that the broker divides", () => {
     expect(fenced.errorCode).toBe(110);
     const classic = {
       groupId: group,
-      sessionTimeoutMs: 10_000,
+      sessionTimeoutMs: 60_000,
       protocolType: "consumer",
       protocols: [{ name: "p", metadata: Uint8Array.of(1) }],
     };
