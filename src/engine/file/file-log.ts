@@ -285,6 +285,7 @@ export class FileLog implements Log, RoundMember, JournaledLog {
 
   private dropDead(): void {
     this.dead.push(...this.writer.detachBefore(this.trimPosition));
+    if (this.failure === null && this.writer.keepsUnsynced(this.trimPosition)) this.syncFull();
     if (this.dead.length === 0 || this.cleaning !== null) return;
     this.cleaning = this.clean().then(
       () => {
@@ -322,6 +323,8 @@ export class FileLog implements Log, RoundMember, JournaledLog {
     this.syncingFull = this.writer.syncFullSegments().then(
       () => {
         this.syncingFull = null;
+        // What was trimmed meanwhile had to wait for this.
+        if (!this.closed) this.dropDead();
       },
       (error: unknown) => {
         this.syncingFull = null;
@@ -344,7 +347,10 @@ export class FileLog implements Log, RoundMember, JournaledLog {
     this.closed = true;
     await this.syncingFull;
     try {
-      if (this.failure === null && this.source !== null) await this.writer.seal();
+      if (this.failure === null && this.source !== null) {
+        await this.writer.seal();
+        this.dropDead();
+      }
     } catch (error) {
       this.fail(toError(error));
     }

@@ -72,21 +72,23 @@ async function live(disk: SimDisk, ledger: Ledger, random: Random, label: string
   return powerLost ? disk.afterPowerLoss(random) : disk.afterKill();
 }
 
+async function lives(seed: number): Promise<void> {
+  const random = seededRandom(seed);
+  const ledger = new Ledger(DURABILITIES[Math.floor(random() * DURABILITIES.length)]);
+  let disk = new SimDisk(random);
+  for (let count = 0; count < 8; count++) {
+    disk = await live(disk, ledger, random, `seed ${seed}, life ${count}`);
+  }
+}
+
 describe("many lives", () => {
+  // A segment that was trimmed before it was synced came back torn, where later ones said that all before them was synced.
+  it.each([792198261, 2042324006])("that went wrong once: seed %i", lives);
+
   it(
     "keep every promise and resurrect nothing",
     async () => {
-      await fc.assert(
-        fc.asyncProperty(fc.nat(), async (seed) => {
-          const random = seededRandom(seed);
-          const ledger = new Ledger(DURABILITIES[Math.floor(random() * DURABILITIES.length)]);
-          let disk = new SimDisk(random);
-          for (let count = 0; count < 8; count++) {
-            disk = await live(disk, ledger, random, `seed ${seed}, life ${count}`);
-          }
-        }),
-        { numRuns: RUNS },
-      );
+      await fc.assert(fc.asyncProperty(fc.nat(), lives), { numRuns: RUNS });
     },
     120_000 + RUNS * 1_000,
   );

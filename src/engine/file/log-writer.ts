@@ -254,17 +254,26 @@ export class LogWriter {
     if (this.namesDirty && this.env.durability === "fsync") await this.syncNames();
   }
 
-  /** Takes segments that end at or before a position, and are written, out of the log. */
+  /**
+   * Takes segments that end at or before a position, and are written, out of the log. One that waits to be synced stays: later
+   * batches vouch for all before them, and a start must find that to be true while its name is there.
+   */
   detachBefore(position: number): Segment[] {
     let count = 0;
     const end = Math.min(position, this.writtenEnd);
-    while (count + 1 < this.segments.length && this.segments[count + 1].base <= end) count++;
-    const detached = this.segments.splice(0, count);
-    for (const segment of detached) {
-      this.dirty.delete(segment);
-      this.journaled.delete(segment);
-    }
+    const { segments, dirty } = this;
+    while (count + 1 < segments.length && segments[count + 1].base <= end && !dirty.has(segments[count]))
+      count++;
+    const detached = segments.splice(0, count);
+    for (const segment of detached) this.journaled.delete(segment);
     return detached;
+  }
+
+  /** Whether `detachBefore` would take more, once that is synced. */
+  keepsUnsynced(position: number): boolean {
+    const [first, second] = this.segments;
+    if (second === undefined || second.base > Math.min(position, this.writtenEnd)) return false;
+    return this.dirty.has(first);
   }
 
   /** The journal has all that was written: as good as synced, until the journal gives it back. */

@@ -102,8 +102,10 @@ describe("space", () => {
     await expect.poll(() => held).toBe(3);
     log.trim(log.nextPosition);
     const segments = (): number => disk.paths().filter((path) => /flow.*seg$/.test(path)).length;
-    await expect.poll(segments).toBe(1);
+    // Later batches say of those that are not synced yet that they are: until then they stay.
+    expect(segments()).toBeGreaterThan(1);
     letGo(2);
+    await expect.poll(segments).toBe(1);
     for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
     expect(segments()).toBe(1);
     await engine.close();
