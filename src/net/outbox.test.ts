@@ -38,7 +38,7 @@ it("writes what was encoded and copied, in order", () => {
   outbox.bytes[outbox.reserve(1)] = 1;
   outbox.advance(1);
   outbox.copy(new Uint8Array(LARGE_CHUNK_BYTES + 5).fill(2), 0, LARGE_CHUNK_BYTES + 5);
-  outbox.external(Uint8Array.of(3));
+  outbox.copy(Uint8Array.of(3), 0, 1);
   outbox.run();
   const all = Buffer.concat(socket.written);
   expect([all[0], all[1], all.at(-2), all.at(-1), all.length]).toEqual([1, 2, 2, 3, LARGE_CHUNK_BYTES + 7]);
@@ -59,7 +59,6 @@ it("without memory ends its own connection, throws nothing, and touches nobody's
     starved.outbox.bytes.fill(9, at, at + LARGE_CHUNK_BYTES);
     starved.outbox.advance(LARGE_CHUNK_BYTES);
     starved.outbox.copy(new Uint8Array(100_000), 0, 100_000);
-    starved.outbox.external(new Uint8Array(10));
     expect(starved.outbox.full).toBe(true);
   }
   starved.outbox.run();

@@ -20,8 +20,6 @@ class Chunk implements Receipt {
   }
 }
 
-type Part = Chunk | Uint8Array;
-
 /** Up to here a loop is faster than an object that stands for the bytes. */
 const LOOP_BYTES_MAX = 64;
 
@@ -52,7 +50,7 @@ export class Outbox implements Flush {
   private readonly sink: ByteSink;
   private readonly events: OutboxEvents;
   private current: Chunk | null = null;
-  private queue: Part[] = [];
+  private queue: Chunk[] = [];
   private closed = false;
   private aboveHighWater = false;
   readonly highWaterBytes: number;
@@ -119,35 +117,25 @@ export class Outbox implements Flush {
     }
   }
 
-  /** Queues bytes that the caller will not change. */
-  external(bytes: Uint8Array): void {
-    if (this.exhausted) return;
-    this.seal();
-    this.queue.push(bytes);
-    this.pendingBytes += bytes.length;
-    this.turn.last(this);
-  }
-
   /** Writes all that was encoded, in one system call where possible. */
   run(): number {
     if (this.queue.length === 0) return this.runOne();
     this.seal();
-    const parts = this.queue;
+    const chunks = this.queue;
     this.queue = [];
     if (this.closed || this.sink.destroyed) {
-      for (const part of parts) this.release(part);
+      for (const chunk of chunks) this.release(chunk);
       return 0;
     }
     this.events.wrote();
     let count = 0;
     const all: Uint8Array[] = [];
-    for (const part of parts) {
-      const bytes = part instanceof Uint8Array ? part : this.bytesOf(part);
-      all.push(bytes);
-      count += bytes.length;
+    for (const chunk of chunks) {
+      all.push(this.bytesOf(chunk));
+      count += chunk.used;
     }
     const release = (): void => {
-      for (const part of parts) this.release(part);
+      for (const chunk of chunks) this.release(chunk);
     };
     this.sink.write(all, { done: release });
     return count;
@@ -162,13 +150,10 @@ export class Outbox implements Flush {
   }
 
   /** For the receipts of what was written. */
-  release(part: Part): void {
-    if (part instanceof Uint8Array) this.pendingBytes -= part.length;
-    else {
-      this.pendingBytes -= part.used;
-      if (part.size === SMALL_CHUNK_BYTES) this.arena.freeSmallChunk(part.offset);
-      else if (part.size === LARGE_CHUNK_BYTES) this.arena.freeLargeChunk(part.offset);
-    }
+  release({ offset, size, used }: Chunk): void {
+    this.pendingBytes -= used;
+    if (size === SMALL_CHUNK_BYTES) this.arena.freeSmallChunk(offset);
+    else if (size === LARGE_CHUNK_BYTES) this.arena.freeLargeChunk(offset);
     const low = this.arena.outputPressed ? 0 : this.highWaterBytes / 4;
     if (this.aboveHighWater && this.pendingBytes <= low) {
       this.aboveHighWater = false;

@@ -67,6 +67,8 @@ export class RoundJournal {
   private releasedWritten = 0;
   private readonly settles = new Slots(SETTLES_AT_ONCE);
   private readonly oneByOne = new Slots(1);
+  /** The last round could not be written. */
+  private troubled = false;
   /** Takes nothing any more. */
   private closed = false;
 
@@ -171,9 +173,12 @@ export class RoundJournal {
         names.add(log.name);
       }
       await this.append(places, data);
+      this.troubled = false;
       return true;
     } catch (error) {
-      this.logger.warn({ err: error }, "the rounds' journal takes no writes");
+      // Once: there may be thousands of rounds in a second.
+      if (!this.troubled) this.logger.warn({ err: error }, "the rounds' journal takes no writes");
+      this.troubled = true;
       return false;
     }
   }
