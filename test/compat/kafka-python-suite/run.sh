@@ -9,10 +9,7 @@ touch "$folder/test/__init__.py"
 export BROKER_MAIN="$PWD/dist/main.js" PYTHONPATH="$PWD/test/compat/kafka-python-suite"
 # Tests for releases up to this one are run, and one that the client takes PolyMQ for it.
 export KAFKA_VERSION=4.2
-# More tries, since the client may forget to ask about a topic: if it is subscribed while a first request for
-# metadata is on its way, the next one is sent minutes later. That request comes 100 ms after the start, when
-# a test with few records is just done with them, so two tries in a row may fail.
 # Newer versions wait for a minute in one test. The suite's own way to end a test that takes too long ends all of
 # pytest, and leaves brokers behind.
-pytest_result "kafka-python, its integration tests" "$folder" -p polymq_broker --reruns 4 \
+pytest_result "kafka-python, its integration tests" "$folder" -p polymq_broker \
   --timeout=150 --timeout-method=signal test/integration
